@@ -1,0 +1,73 @@
+# Everything a person does with this repository. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := $(shell sed -n "s|^uv==\([0-9.]*\).*|\1|p" requirements.lock)
+BIN := .venv/bin
+# The script inside .venv runs from the repository root, wherever make was called from.
+export PYTHONPATH := $(CURDIR)
+export UV_NO_PROGRESS := 1
+
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+
+.PHONY: help
+help: ## List what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+.venv/complete: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "blendrop needs Python 3.11; point PYTHON at one: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	touch $@
+
+node_modules := local/azurite/node_modules/complete
+$(node_modules): local/azurite/package-lock.json .venv/complete
+	$(BIN)/python -m local.azurite install
+	touch $@
+
+.PHONY: setup
+setup: .venv/complete $(node_modules) ## Install what the farm and the tests need, into this folder alone
+	@$(BIN)/python -m local.blenders
+
+.PHONY: demo
+demo: setup ## Render an animation from upload to verified frames (SCENE=file.blend FRAMES=1-20)
+	@$(BIN)/python -m local.demo $(if $(SCENE),--scene "$(SCENE)") $(if $(FRAMES),--frames "$(FRAMES)")
+
+.PHONY: up
+up: setup ## Keep the farm running on this machine until Ctrl-C
+	@$(BIN)/python -m local.up
+
+.PHONY: bench-demo
+bench-demo: setup ## Time the farm against plain Blender on the demo's scene
+	@$(BIN)/python -m local.bench_demo
+
+.PHONY: check
+check: .venv/complete ## Lint, formatting, types, import rules, drift of generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	@$(MAKE) --no-print-directory check-lock
+
+.PHONY: test
+test: setup ## Every test, with the real Blender and the real storage emulator
+	$(BIN)/pytest
+
+.PHONY: lock
+lock: .venv/complete ## Pin dependencies anew after a change of pyproject.toml
+	$(COMPILE) --all-extras -o requirements.lock
+	$(COMPILE) --extra functions --constraint requirements.lock -o requirements.txt
+	$(COMPILE) --extra worker --constraint requirements.lock -o container_worker/requirements.txt
+
+# What a deployable installs must be what was tested: a subset of the lock, pin for pin.
+.PHONY: check-lock
+check-lock: .venv/complete
+	@for extra in "functions requirements.txt" "worker container_worker/requirements.txt"; do \
+		set -- $$extra; \
+		$(COMPILE) --extra $$1 --constraint requirements.lock -o .venv/drift.txt < /dev/null; \
+		diff -u $$2 .venv/drift.txt || { echo "$$2 is not what the lock says: run make lock"; exit 1; }; \
+	done

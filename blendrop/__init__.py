@@ -1,0 +1,3 @@
+"""What the functions and the workers of Blendrop must agree on."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The ports, carried out by real services, by folders, and in memory."""

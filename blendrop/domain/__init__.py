@@ -1,0 +1,1 @@
+"""Pure rules: frames, batches, jobs, messages, the head of a .blend. No clock, no I/O."""

@@ -1,0 +1,27 @@
+"""What must the image of a frame be, for the frame to count as done?"""
+
+from enum import StrEnum
+
+import pydantic
+
+
+class ExpectedImage(pydantic.BaseModel):
+    """What the scene and the settings ask a frame's image to be, as Blender reported it."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    file_format: str  # Blender's name: PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF, …
+    width: int  # pixels
+    height: int  # pixels
+    channels: int  # 1 (BW), 3 (RGB) or 4 (RGBA); of the combined image where there are layers
+    color_depth: str  # bits of a channel: "8", "16" or "32"
+    view_layers: tuple[str, ...] = ()  # that a multilayer file must hold
+
+
+class FrameFlag(StrEnum):
+    """What makes a whole, rightly sized image worth a person's look."""
+
+    ONE_COLOR = "one_color"
+    TRANSPARENT = "transparent"
+    MISSING_TEXTURE_PINK = "missing_texture_pink"
+    NOT_A_NUMBER = "not_a_number"

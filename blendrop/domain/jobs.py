@@ -1,0 +1,136 @@
+"""What is a job, and which states may it move through?
+
+State      what it means                                            ends the job
+---------  -------------------------------------------------------  ------------
+submitted  its row exists; rows of batches or messages may not yet
+queued     every batch has its row and its message
+rendering  a worker has claimed a batch
+paused     a person asked to wait; no message is left
+completed  every frame has its verified image                       yes
+failed     frames are missing for good; the reason names them       yes
+cancelled  a person asked to stop                                   yes
+"""
+
+import datetime
+import hashlib
+import re
+import unicodedata
+from enum import StrEnum
+
+import pydantic
+
+from blendrop import errors
+from blendrop.domain import frames, job_settings
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+# The one transition table: what is not here cannot happen. A failed or cancelled job goes back to
+# queued when a person asks for a retry.
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.SUBMITTED: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset(
+        {
+            JobState.RENDERING,
+            JobState.PAUSED,
+            JobState.COMPLETED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+        }
+    ),
+    JobState.RENDERING: frozenset(
+        {JobState.PAUSED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.PAUSED: frozenset(
+        {
+            JobState.QUEUED,
+            JobState.RENDERING,
+            JobState.COMPLETED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+        }
+    ),
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
+}
+
+
+class SceneRef(pydantic.BaseModel):
+    """One version of an uploaded .blend: its bytes are those that had this ETag."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    name: str  # blob name in the container of scenes
+    etag: str
+    size: int  # bytes
+
+
+class Job(pydantic.BaseModel):
+    """One request to render frames of a scene with given settings."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    id: str
+    state: JobState
+    reason: str  # why it is in this state, for a person
+    scene: SceneRef
+    settings: job_settings.JobSettings
+    blender_version: str = ""  # that wrote the scene, like 5.0; empty while it could not be read
+    frames: str = ""  # canonical; empty where the request could not be understood
+    frame_count: int = 0
+    batch_size: int = 1  # frames
+    batch_count: int = 0
+    frame_pattern: str = ""  # name of a frame's file, like shot_####.png; set by the first worker
+    created: datetime.datetime
+    changed: datetime.datetime
+    traceparent: str = ""  # W3C trace context of the request that made the job
+
+    def moved(self, to: JobState, *, reason: str, now: datetime.datetime) -> "Job":
+        """Return the job in another state.
+
+        Raises:
+            ConflictError: the transition table does not allow it, since someone moved it first.
+        """
+        if to not in TRANSITIONS[self.state]:
+            raise errors.ConflictError(
+                f"job {self.id} is {self.state} and cannot become {to}: {self.reason}"
+            )
+        return self.model_copy(update={"state": to, "reason": reason, "changed": now})
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be rendered unless a person asks."""
+        return self.state in ENDED
+
+    def batches(self) -> list[tuple[int, ...]]:
+        """Return the frames of each batch; the number of a batch is its place, from 0."""
+        if not self.frames:
+            return []
+        every = frames.parse(self.frames, at_most=self.frame_count)
+        return frames.split(every, self.batch_size)
+
+
+def id_of_upload(name: str, etag: str) -> str:
+    """Return the job id of one upload: the same for every trigger that the upload raises.
+
+    It starts with the name of the file, for the person who looks for its folder, and holds only
+    `a-z`, `0-9` and `-`, so that it is safe as a folder name and a table key.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name.rsplit("/", 1)[-1]).encode("ascii", "ignore")
+    stem = re.sub(r"\.blend$", "", ascii_name.decode().lower())
+    slug = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].rstrip("-")
+    digest = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:12]
+    return f"{slug or 'scene'}-{digest}"

@@ -1,0 +1,293 @@
+"""What do the use cases ask of the world?
+
+Every wait of a method is bounded by its adapter. Whatever an adapter's SDK raises, it raises one of
+`blendrop.errors` instead: `UnavailableError` for what may pass, `ConflictError` for an ETag that no
+longer holds, `NotFoundError` for what is not there.
+"""
+
+import datetime
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from blendrop.domain import batches, images, job_settings, jobs, messages
+
+Row = TypeVar("Row", jobs.Job, batches.Batch)
+
+
+@dataclass(frozen=True)
+class Versioned(Generic[Row]):
+    """A row as it was read, with the ETag that a change of it must carry."""
+
+    row: Row
+    etag: str
+
+
+@dataclass(frozen=True)
+class StoredScene:
+    """An uploaded blob, as the store describes it."""
+
+    scene: jobs.SceneRef
+    metadata: Mapping[str, str]
+
+
+class SceneStore(Protocol):
+    """The container that scenes are uploaded to."""
+
+    async def find(self, name: str) -> StoredScene:
+        """Return the newest version of a scene.
+
+        Raises:
+            NotFoundError: there is no such blob.
+        """
+        ...
+
+    async def read(self, scene: jobs.SceneRef, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`, fewer only where the file ends.
+
+        Raises:
+            ConflictError: the blob is no longer the version that `scene` names.
+            NotFoundError: it is gone.
+        """
+        ...
+
+    async def download(self, scene: jobs.SceneRef, to: Path) -> None:
+        """Write the whole scene to `to`. Raises as `read` does, and leaves no half file behind."""
+        ...
+
+
+class SceneFiles(Protocol):
+    """The scenes that lie on this worker's own disk."""
+
+    async def path_of(self, scene: jobs.SceneRef) -> Path:
+        """Return the file with exactly that version's bytes, downloading it if it is not there.
+
+        Raises:
+            ConflictError: the blob was replaced by another version.
+            NotFoundError: it is gone.
+            UnavailableError: the store is away, or the disk is full.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One receipt of one message: what is needed to keep it hidden, give it back or delete it."""
+
+    message_id: str
+    pop_receipt: str
+    body: str
+    dequeue_count: int  # 1 on the first receipt
+    inserted: datetime.datetime
+
+
+class BatchQueue(Protocol):
+    """The queue `render-batches`, and its neighbour for what cannot be read."""
+
+    async def send(self, batch_messages: Sequence[messages.BatchMessage]) -> None:
+        """Put every message on the queue, in no particular order. Some may be sent if it fails."""
+        ...
+
+    async def receive(self, *, lease: datetime.timedelta) -> Delivery | None:
+        """Take one message, hidden from others for as long as `lease`; None if there is none."""
+        ...
+
+    async def renew(self, delivery: Delivery, *, lease: datetime.timedelta) -> Delivery:
+        """Keep the message hidden from now on; return the delivery with its new pop receipt.
+
+        Raises:
+            LeaseLostError: someone else received the message since, or it is gone.
+        """
+        ...
+
+    async def give_back(self, delivery: Delivery, *, delay: datetime.timedelta) -> None:
+        """Let others see the message after `delay`. Raises as `renew` does."""
+        ...
+
+    async def delete(self, delivery: Delivery) -> None:
+        """Remove the message for good. Raises as `renew` does."""
+        ...
+
+    async def park(self, delivery: Delivery, *, reason: str) -> None:
+        """Move the message, with the reason, to the poison queue, where people look."""
+        ...
+
+    async def depth(self) -> int:
+        """Return about how many messages there are, hidden ones included."""
+        ...
+
+
+class JobTable(Protocol):
+    """The rows of jobs and batches, and the lists of jobs by time and of those not ended."""
+
+    async def add_job(self, job: jobs.Job) -> Versioned[jobs.Job]:
+        """Add a job and list it; if it is there already, return the row that stands.
+
+        Running it again mends a list that an earlier, interrupted call left without the job.
+        """
+        ...
+
+    async def get_job(self, job_id: str) -> Versioned[jobs.Job]:
+        """Return a job. Raises NotFoundError."""
+        ...
+
+    async def replace_job(self, job: jobs.Job, *, etag: str) -> Versioned[jobs.Job]:
+        """Change a job's row, if nobody has since. Raises ConflictError.
+
+        A job that has ended leaves the list of those not ended.
+        """
+        ...
+
+    async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
+        """Add the batches of one job; those that are there already stay as they are."""
+        ...
+
+    async def get_batch(self, job_id: str, number: int) -> Versioned[batches.Batch]:
+        """Return a batch. Raises NotFoundError."""
+        ...
+
+    async def replace_batch(self, batch: batches.Batch, *, etag: str) -> Versioned[batches.Batch]:
+        """Change a batch's row, if nobody has since. Raises ConflictError."""
+        ...
+
+    def batches_of(
+        self, job_id: str, *, states: Collection[batches.BatchState] = ()
+    ) -> AsyncIterator[Versioned[batches.Batch]]:
+        """Yield a job's batches by number; only those in one of `states`, if any are named."""
+        ...
+
+    async def list_jobs(self, *, page_size: int, token: str = "") -> tuple[Sequence[jobs.Job], str]:
+        """Return a page of jobs, newest first, and the token of the next page or an empty one."""
+        ...
+
+    async def open_jobs(self) -> Sequence[str]:
+        """Return the ids of the jobs that have not ended."""
+        ...
+
+
+class FrameShare(Protocol):
+    """The folder that holds the frames; a frame is done when its file has its final name."""
+
+    async def frames_done(self, job_id: str, names: Collection[str]) -> set[str]:
+        """Return those of `names` that stand in the job's folder."""
+        ...
+
+    async def make_room(self, job_id: str, *, attempt: str) -> Path:
+        """Return a new, empty folder beside the job's frames, for one attempt's unfinished files.
+
+        Raises:
+            UnavailableError: the share is full, read-only or away.
+        """
+        ...
+
+    async def publish(self, job_id: str, unfinished: Path, name: str) -> bool:
+        """Give a verified file its final name; False if another worker's already stands there.
+
+        Either way one whole file stands there, and `unfinished` is gone.
+        """
+        ...
+
+    async def keep(self, job_id: str, unfinished: Path, name: str) -> None:
+        """Move a file that goes with a frame (an extra output) to `name` below the job's folder."""
+        ...
+
+    async def keep_log(self, job_id: str, name: str, text: str) -> None:
+        """Write a frame's log to `name` below the job's folder, in place of an older one."""
+        ...
+
+    async def clear_room(self, room: Path) -> None:
+        """Remove an attempt's folder with all that is left in it."""
+        ...
+
+    async def clear_rooms(self, job_id: str) -> None:
+        """Remove every attempt's folder of a job that has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class SceneReport:
+    """What Blender says of a scene that it has opened, with the job's settings laid over it."""
+
+    blender_version: str  # full, like 5.0.1
+    image: images.ExpectedImage
+    frame_pattern: str  # like shot_####.png
+    missing_files: tuple[str, ...] = ()  # each "kind name: path"
+    notes: tuple[str, ...] = ()  # what the artist should know, like a movie format replaced
+
+
+@dataclass(frozen=True)
+class ExtraFile:
+    """A file that the compositor's File Output nodes wrote beside the frame's own image."""
+
+    name: str  # relative, like Depth/depth_0001.exr
+    path: Path  # where it lies now
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """What Blender says of a frame that it has rendered."""
+
+    seconds: float  # wall time in Blender
+    extra_files: tuple[ExtraFile, ...] = ()
+
+
+class Renderer(Protocol):
+    """Blender, kept open from batch to batch of the same scene."""
+
+    async def open_scene(
+        self, path: Path, settings: job_settings.JobSettings, *, version: str
+    ) -> SceneReport:
+        """Open a scene, or do nothing if it is open with the same settings.
+
+        Raises:
+            SceneError: no worker could render it as asked.
+            FrameError: this Blender failed at it (crash, out of memory, timeout).
+        """
+        ...
+
+    async def render(self, frame: int, to: Path) -> RenderedFrame:
+        """Render a frame of the open scene to exactly that file. Raises FrameError.
+
+        After a failure that ended Blender, the next `open_scene` starts it anew. Being cancelled
+        ends Blender.
+        """
+        ...
+
+    def last_log(self) -> str:
+        """Return what Blender printed while it worked on the last frame or scene."""
+        ...
+
+    async def close(self) -> None:
+        """End Blender, if it runs."""
+        ...
+
+
+class ImageVerifier(Protocol):
+    """What looks at every image before it counts."""
+
+    async def verify(
+        self, path: Path, expected: images.ExpectedImage
+    ) -> frozenset[images.FrameFlag]:
+        """Decode the whole image; return what makes it suspicious though right.
+
+        Raises:
+            FrameError: there is no image, it does not decode whole, or it is not as expected.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """The time, for rules that must know it."""
+
+    def now(self) -> datetime.datetime:
+        """Return the wall-clock time, in UTC."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return seconds since some fixed point; goes on while the machine or process sleeps."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...

@@ -1,0 +1,165 @@
+"""Every environment variable that Blendrop reads, and the names that code and Azure share.
+
+Nothing else in the project reads the environment. A variable that is missing or wrong is named in
+the error, with what to give instead.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import pydantic
+
+from blendrop import errors
+from blendrop.domain import job_settings
+
+SCENES_CONTAINER = "scenes"
+UPLOADS_QUEUE = "scene-uploads"
+BATCHES_QUEUE = "render-batches"
+POISON_QUEUE = "render-batches-poison"
+JOBS_TABLE = "jobs"
+WORKERS_TABLE = "workers"
+
+# The name that bindings of the function app and our own clients call the storage account by. In
+# Azure it is a family of variables (`BLENDROP_STORAGE__blobServiceUri`, …), elsewhere one
+# connection string (Microsoft Learn, "Connecting to host storage with an identity").
+STORAGE_CONNECTION = "BLENDROP_STORAGE"
+
+
+class StorageConnection(pydantic.BaseModel):
+    """How to reach the storage account: a connection string, or addresses and an identity."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    connection_string: str = pydantic.Field("", alias=STORAGE_CONNECTION, repr=False)
+    account_name: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__accountName")
+    blob_service_uri: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__blobServiceUri")
+    queue_service_uri: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__queueServiceUri")
+    table_service_uri: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__tableServiceUri")
+    client_id: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__clientId")
+
+    @pydantic.model_validator(mode="after")
+    def _reachable(self) -> "StorageConnection":
+        services = (self.blob_service_uri, self.queue_service_uri, self.table_service_uri)
+        if not self.connection_string and not self.account_name and not all(services):
+            raise ValueError(
+                f"give {STORAGE_CONNECTION} (a connection string), or "
+                f"{STORAGE_CONNECTION}__accountName, or the three of "
+                f"{STORAGE_CONNECTION}__blobServiceUri, __queueServiceUri and __tableServiceUri"
+            )
+        return self
+
+    def address(self, service: Literal["blob", "queue", "table"]) -> str:
+        """Return the address of one of the account's services."""
+        given: str = getattr(self, f"{service}_service_uri")
+        return given or f"https://{self.account_name}.{service}.core.windows.net"
+
+
+class Settings(pydantic.BaseModel):
+    """What functions and workers both need to know."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    storage: StorageConnection
+    frame_share: Path = pydantic.Field(alias="BLENDROP_FRAME_SHARE")
+    log_format: Literal["json", "console"] = pydantic.Field("json", alias="BLENDROP_LOG_FORMAT")
+
+
+class FunctionSettings(Settings):
+    """What the function app needs to know."""
+
+    uploads_door: Literal["poll", "event-grid"] = pydantic.Field(
+        "event-grid", alias="BLENDROP_UPLOADS_DOOR"
+    )
+    # The newest Blender that the workers have, like 5.0: a scene of a newer one is refused at once.
+    newest_blender: str = pydantic.Field(
+        pattern=r"^\d+\.\d+$", alias="BLENDROP_NEWEST_BLENDER", validate_default=True
+    )
+    batch_size: int = pydantic.Field(8, ge=1, le=500, alias="BLENDROP_BATCH_SIZE")
+    frames_per_job: int = pydantic.Field(20_000, ge=1, alias="BLENDROP_FRAMES_PER_JOB")
+    frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
+    scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
+    name_length: int = pydantic.Field(512, ge=1, le=1024, alias="BLENDROP_NAME_LENGTH")
+
+    @property
+    def limits(self) -> job_settings.Limits:
+        """The limits that a job is held to."""
+        return job_settings.Limits(
+            frames_per_job=self.frames_per_job,
+            frames_per_batch=self.frames_per_batch,
+            scene_bytes=self.scene_bytes,
+            name_length=self.name_length,
+            default_batch_size=self.batch_size,
+            newest_blender=self.newest_blender,
+        )
+
+
+class WorkerSettings(Settings):
+    """What a worker needs to know; times in seconds."""
+
+    # Which Blenders there are: "4.5=/opt/bpy-4.5/bin/python;5.0=/opt/blender-5.0/blender".
+    blenders: str = pydantic.Field(alias="BLENDROP_BLENDERS")
+    worker_name: str = pydantic.Field("", max_length=80, alias="BLENDROP_WORKER_NAME")
+    scratch: Path = pydantic.Field(Path("/tmp/blendrop"), alias="BLENDROP_SCRATCH")  # noqa: S108 a container's own disk
+    scene_cache_bytes: int = pydantic.Field(4 * 2**30, ge=0, alias="BLENDROP_SCENE_CACHE_BYTES")
+    lease_seconds: float = pydantic.Field(60, ge=1, le=3600, alias="BLENDROP_LEASE_SECONDS")
+    poll_seconds: float = pydantic.Field(1, gt=0, le=60, alias="BLENDROP_POLL_SECONDS")
+    idle_seconds: float = pydantic.Field(0, ge=0, alias="BLENDROP_IDLE_SECONDS")  # 0: never leave
+    stop_grace_seconds: float = pydantic.Field(12, ge=0, alias="BLENDROP_STOP_GRACE_SECONDS")
+    load_seconds: float = pydantic.Field(900, gt=0, alias="BLENDROP_LOAD_SECONDS")
+    frame_seconds: float = pydantic.Field(7200, gt=0, alias="BLENDROP_FRAME_SECONDS")
+    stall_seconds: float = pydantic.Field(1200, gt=0, alias="BLENDROP_STALL_SECONDS")
+    blender_memory_mib: int = pydantic.Field(0, ge=0, alias="BLENDROP_BLENDER_MEMORY_MIB")  # 0: all
+    frame_attempts: int = pydantic.Field(3, ge=1, alias="BLENDROP_FRAME_ATTEMPTS")
+    retry_seconds: float = pydantic.Field(10, ge=0, alias="BLENDROP_RETRY_SECONDS")
+
+    def commands(self) -> dict[str, str]:
+        """Return the program of each Blender by its version, oldest first."""
+        pairs = (entry.partition("=") for entry in self.blenders.split(";") if entry.strip())
+        by_version = {version.strip(): program.strip() for version, _, program in pairs}
+        return dict(sorted(by_version.items(), key=lambda pair: _version_key(pair[0])))
+
+    @pydantic.field_validator("blenders")
+    @classmethod
+    def _each_is_a_pair(cls, text: str) -> str:
+        entries = list(filter(str.strip, text.split(";")))
+        for entry in entries:
+            version, _, program = entry.partition("=")
+            if not re.fullmatch(r"\d+\.\d+", version.strip()) or not program.strip():
+                raise ValueError(f"{entry!r} is not like 5.0=/opt/blender-5.0/blender")
+        if not entries:
+            raise ValueError("it names no Blender; give one like 5.0=/opt/blender-5.0/blender")
+        return text
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+Read = TypeVar("Read", bound=Settings)
+
+
+def read(kind: type[Read], environment: Mapping[str, str]) -> Read:
+    """Read one kind of settings from the environment; an empty variable counts as not given.
+
+    Raises:
+        InvalidRequestError: with every variable that is missing or wrong.
+    """
+    given = {name: value for name, value in environment.items() if value.strip()}
+    try:
+        return kind.model_validate({"storage": StorageConnection.model_validate(given), **given})
+    except pydantic.ValidationError as invalid:
+        raise errors.InvalidRequestError(
+            *(
+                errors.Problem(
+                    pointer=str(error["loc"][-1]) if error["loc"] else STORAGE_CONNECTION,
+                    value=str(error["input"])[:80]
+                    if error["loc"] and error["type"] != "missing"
+                    else "",
+                    reason=error["msg"],
+                    remedy="See local.settings.example.json for its meaning",
+                )
+                for error in invalid.errors(include_url=False)
+            )
+        ) from invalid

@@ -1,0 +1,1 @@
+"""What Blendrop does, one verb a file, in terms of the ports."""

@@ -1,0 +1,147 @@
+"""Does this worker still hold the batch it renders?
+
+A lease has two halves that are renewed together: the queue message stays hidden, so that nobody
+else receives it, and the batch row carries the holder and an ETag, so that nobody else can have
+claimed it unseen. Either half refused means that the batch belongs to someone else.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Coroutine
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A lease is renewed when a third of it is over: two renewals may fail before it is lost.
+_RENEWALS_PER_LEASE = 3
+
+
+class Lease:
+    """One worker's hold on one batch, from claim to release.
+
+    `batch` may be changed freely in between (frames done, failures): every renewal and the release
+    write it.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: ports.JobTable,
+        queue: ports.BatchQueue,
+        clock: ports.Clock,
+        delivery: ports.Delivery,
+        claimed: ports.Versioned[batches.Batch],
+        length: datetime.timedelta,
+        since: float,
+    ) -> None:
+        self.batch = claimed.row
+        self._etag = claimed.etag
+        self._jobs = jobs
+        self._queue = queue
+        self._clock = clock
+        self._delivery = delivery
+        self._length = length
+        self._ends = since + length.total_seconds()
+        self._changing = asyncio.Lock()
+
+    def check(self) -> None:
+        """Return if the lease still runs. A process that was paused learns here that it is over.
+
+        Raises:
+            LeaseLostError: its time ran out.
+        """
+        if self._clock.elapsed() >= self._ends:
+            raise errors.LeaseLostError(
+                f"the lease on batch {self.batch.number} of job {self.batch.job} ran out before "
+                "it was renewed"
+            )
+
+    async def _keep(self) -> None:
+        """Renew until cancelled.
+
+        Raises:
+            LeaseLostError: a renewal was refused, or none succeeded in time.
+        """
+        interval = self._length.total_seconds() / _RENEWALS_PER_LEASE
+        while True:
+            await self._clock.sleep(interval)
+            try:
+                await self._renew()
+            except errors.UnavailableError as away:
+                self.check()
+                log.warning("lease_renewal_failed", reason=str(away), **self._names())
+
+    async def _renew(self) -> None:
+        """Hold the batch for a whole lease from now on, and write its progress.
+
+        Raises:
+            LeaseLostError: it was refused.
+            UnavailableError: the storage is away; the lease runs on as it did.
+        """
+        async with self._changing:
+            self.check()
+            asked = self._clock.elapsed()
+            self._delivery = await self._queue.renew(self._delivery, lease=self._length)
+            await self._write(self.batch.renewed(lease_until=self._clock.now() + self._length))
+            self._ends = asked + self._length.total_seconds()
+
+    async def guard(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work while renewing; end it at once when the lease is lost, or on cancellation.
+
+        Raises:
+            LeaseLostError: a renewal was refused, or none succeeded in time.
+        """
+        working = asyncio.ensure_future(work)
+        keeping = asyncio.ensure_future(self._keep())
+        try:
+            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                # Whatever ended the heartbeat, without it the work must not go on.
+                working.cancel()
+                await asyncio.wait({working})
+                keeping.result()
+            working.result()
+        finally:
+            async with self._changing:  # never cut off a renewal: its new pop receipt would be lost
+                keeping.cancel()
+            working.cancel()
+            await asyncio.gather(working, keeping, return_exceptions=True)
+
+    async def record(self, state: batches.BatchState) -> None:
+        """Write that the batch is in `state` and nobody's any more. The message stays as it is.
+
+        Raises:
+            LeaseLostError: the batch is someone else's by now.
+        """
+        async with self._changing:
+            self.check()
+            await self._write(self.batch.released(state))
+
+    async def delete_message(self) -> None:
+        """Remove the message, as the last thing that happens to a batch."""
+        await self._queue.delete(self._delivery)
+
+    async def show_message(self, *, delay: datetime.timedelta) -> None:
+        """Let other workers receive the message after `delay`."""
+        await self._queue.give_back(self._delivery, delay=delay)
+
+    async def _write(self, changed: batches.Batch) -> None:
+        try:
+            written = await self._jobs.replace_batch(changed, etag=self._etag)
+        except errors.ConflictError:
+            # Our own earlier write may have arrived though its answer got lost.
+            standing = await self._jobs.get_batch(changed.job, changed.number)
+            if (standing.row.worker, standing.row.attempt) != (changed.worker, changed.attempt):
+                raise errors.LeaseLostError(
+                    f"batch {changed.number} of job {changed.job} was claimed by "
+                    f"{standing.row.worker} in attempt {standing.row.attempt}"
+                ) from None
+            written = await self._jobs.replace_batch(changed, etag=standing.etag)
+        self.batch, self._etag = written.row, written.etag
+
+    def _names(self) -> dict[str, object]:
+        return {"job": self.batch.job, "batch": self.batch.number, "attempt": self.batch.attempt}

@@ -1,0 +1,206 @@
+"""What does a worker do with a message it received?
+
+`docs/worker-protocol.md` lists every case, and the test of each. The order of the good one: claim
+the batch row, render the frames that are missing, say so in the row, settle the job, and delete the
+message, last.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Collection
+from enum import StrEnum
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches, frames, jobs, messages
+from blendrop.usecases import render_frames, settle
+from blendrop.usecases.lease import Lease
+from blendrop.usecases.render_frames import Rendering
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """What became of a message."""
+
+    DONE = "done"  # every frame of the batch has its final name
+    FAILED = "failed"  # some frames failed for good; the others are done
+    RETRY = "retry"  # some frames failed; the batch waits for another attempt
+    STOPPED = "stopped"  # the worker was asked to stop and gave the batch back
+    LEASE_LOST = "lease_lost"  # the batch is someone else's now
+    HELD = "held"  # another worker's lease on the batch still runs
+    OBSOLETE = "obsolete"  # nothing was left to do: the batch or its job had ended
+    PARKED = "parked"  # no attempt could ever read it
+    JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked
+
+
+async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) -> Outcome:
+    """Carry out one message; `since` is the clock's elapsed time when its lease began.
+
+    Raises:
+        UnavailableError: the storage or the frame share is away; the message comes back by itself.
+    """
+    try:
+        message = messages.decode(delivery.body)
+        job = await world.jobs.get_job(message.job)
+        standing = await world.jobs.get_batch(message.job, message.batch)
+    except (errors.UnreadableMessageError, errors.NotFoundError) as unusable:
+        log.error("message_parked", reason=str(unusable), message_id=delivery.message_id)
+        await world.queue.park(delivery, reason=str(unusable))
+        return Outcome.PARKED
+    with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
+        if (outcome := await _turned_away(world, delivery, job.row, standing)) is not None:
+            return outcome
+        done = await _frames_done(world, job.row, standing.row)
+        try:
+            lease = await _claim(world, delivery, standing, done, since)
+        except errors.ConflictError:
+            log.info("batch_held", reason="another worker claimed it at the same moment")
+            return Outcome.HELD
+        with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
+            return await _attempt(world, lease, job, done)
+
+
+async def _turned_away(
+    world: Rendering,
+    delivery: ports.Delivery,
+    job: jobs.Job,
+    standing: ports.Versioned[batches.Batch],
+) -> Outcome | None:
+    """Deal with a message that is not to be rendered now; None if it is."""
+    batch, now = standing.row, world.clock.now()
+    if batch.state not in batches.OPEN:
+        # Delivered twice, or an earlier attempt ended before it deleted the message.
+        await settle.job(world.jobs, world.share, job.id, now=now)
+        await world.queue.delete(delivery)
+        log.info("message_obsolete", reason=f"its batch is {batch.state} already")
+        return Outcome.OBSOLETE
+    if batch.held_by_another(world.worker, now):
+        log.info("batch_held", reason=f"{batch.worker} holds it until {batch.lease_until}")
+        return Outcome.HELD
+    if job.ended:
+        await world.jobs.replace_batch(
+            batch.released(batches.BatchState.CANCELLED), etag=standing.etag
+        )
+        await world.queue.delete(delivery)
+        log.info("message_obsolete", reason=f"its job is {job.state} already")
+        return Outcome.OBSOLETE
+    if job.state is jobs.JobState.PAUSED:
+        await world.queue.delete(delivery)
+        log.info("message_obsolete", reason="its job is paused; resuming it sends a new message")
+        return Outcome.OBSOLETE
+    return None
+
+
+async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) -> set[int]:
+    """Return the batch's frames whose files have their final names: the one truth."""
+    if not job.frame_pattern:
+        return set()  # no worker has come as far as its first frame
+    names = {frames.file_name(job.frame_pattern, one): one for one in batch.frame_numbers()}
+    return {names[name] for name in await world.share.frames_done(job.id, names)}
+
+
+async def _claim(
+    world: Rendering,
+    delivery: ports.Delivery,
+    standing: ports.Versioned[batches.Batch],
+    done: Collection[int],
+    since: float,
+) -> Lease:
+    batch = standing.row
+    if batch.state is batches.BatchState.RENDERING:
+        batch = _with_lost_worker(batch, done)
+    batch = batch.model_copy(update={"frames_done": len(done)}).claimed(
+        world.worker, lease_until=world.clock.now() + world.lease
+    )
+    return Lease(
+        jobs=world.jobs,
+        queue=world.queue,
+        clock=world.clock,
+        delivery=delivery,
+        claimed=await world.jobs.replace_batch(batch, etag=standing.etag),
+        length=world.lease,
+        since=since,
+    )
+
+
+def _with_lost_worker(batch: batches.Batch, done: Collection[int]) -> batches.Batch:
+    """Count an attempt against the frame that the vanished worker had in hand.
+
+    Frames are rendered in order, so it is the first that is missing. It may be what ended the
+    worker (out of memory, say), and must not end one after the other for ever.
+    """
+    in_hand = next((one for one in batch.frame_numbers() if one not in done), None)
+    if in_hand is None:
+        return batch
+    return batch.with_failure(
+        batches.FrameFailure(
+            frame=in_hand,
+            attempts=batch.attempts_of(in_hand) + 1,
+            failure_class=errors.FailureClass.WORKER_LOST,
+            reason=f"worker {batch.worker} vanished while it rendered this frame",
+            remedy="If it happens again, the frame may need more memory than a worker has",
+            worker=batch.worker,
+        )
+    )
+
+
+async def _attempt(
+    world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], done: Collection[int]
+) -> Outcome:
+    try:
+        try:
+            await lease.guard(render_frames.missing(world, lease, job, done))
+        except errors.SceneError as unusable:
+            return await _fail_job(world, lease, unusable)
+        return await _conclude(world, lease)
+    except errors.LeaseLostError as lost:
+        log.warning("lease_lost", reason=str(lost))
+        return Outcome.LEASE_LOST
+    except asyncio.CancelledError:
+        # The grace after SIGTERM is over, and Blender has been ended: others may go on at once.
+        try:
+            await _give_back(lease, delay=datetime.timedelta(0))
+        except errors.BlendropError as failed:
+            log.warning("give_back_failed", reason=f"{failed}; the message comes back by itself")
+        raise
+
+
+async def _fail_job(world: Rendering, lease: Lease, unusable: errors.SceneError) -> Outcome:
+    reason = f"{unusable.reason}. {unusable.remedy}."
+    await settle.failed(world.jobs, lease.batch.job, reason=reason, now=world.clock.now())
+    await lease.record(batches.BatchState.CANCELLED)
+    await world.share.clear_rooms(lease.batch.job)
+    await lease.delete_message()
+    return Outcome.JOB_FAILED
+
+
+async def _give_back(lease: Lease, *, delay: datetime.timedelta) -> None:
+    await lease.record(batches.BatchState.QUEUED)
+    await lease.show_message(delay=delay)
+
+
+async def _conclude(world: Rendering, lease: Lease) -> Outcome:
+    """Write down what the attempt came to, and pass the message on or delete it."""
+    batch = lease.batch
+    open_frames = len(batch.frame_numbers()) - batch.frames_done
+    failed_for_good = [one for one in batch.failures if render_frames.for_good(world, one)]
+    if open_frames > len(batch.failures):
+        await _give_back(lease, delay=datetime.timedelta(0))
+        log.info("batch_given_back", reason="the worker was asked to stop", left=open_frames)
+        return Outcome.STOPPED
+    if open_frames > len(failed_for_good):
+        delay = world.retry_delay * 2 ** (lease.batch.attempt - 1)
+        await _give_back(lease, delay=delay)
+        log.warning("batch_failed_attempt", failures=len(batch.failures), retry_in=str(delay))
+        return Outcome.RETRY
+    state = batches.BatchState.FAILED if failed_for_good else batches.BatchState.DONE
+    await lease.record(state)
+    await settle.job(world.jobs, world.share, batch.job, now=world.clock.now())
+    await lease.delete_message()
+    if failed_for_good:
+        log.error("batch_failed", frames=frames.canonical(one.frame for one in failed_for_good))
+        return Outcome.FAILED
+    log.info("batch_done", frames=batch.frames, seconds=round(batch.render_seconds, 3))
+    return Outcome.DONE

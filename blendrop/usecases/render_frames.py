@@ -1,0 +1,201 @@
+"""How are the frames of a claimed batch rendered?
+
+For every frame that has no file with its final name yet: render to an unfinished file, verify it,
+publish it. A frame that fails is counted, and the next one is rendered.
+"""
+
+import datetime
+import functools
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches, frames, jobs
+from blendrop.usecases.lease import Lease
+
+log = structlog.stdlib.get_logger(__name__)
+
+_MISSING_SHOWN = 10
+_LOG_TAIL = 2_000  # characters, so that a batch row stays small
+_FIRST_PATIENCE, _LONGEST_PATIENCE = 1.0, 30.0  # seconds between two tries
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What rendering batches needs of the world, and the rules of this farm."""
+
+    worker: str
+    jobs: ports.JobTable
+    queue: ports.BatchQueue
+    scenes: ports.SceneFiles
+    share: ports.FrameShare
+    renderer: ports.Renderer
+    verifier: ports.ImageVerifier
+    clock: ports.Clock
+    stopping: Callable[[], bool]
+    lease: datetime.timedelta
+    frame_attempts: int
+    retry_delay: datetime.timedelta  # before the second attempt; doubled before each later one
+
+
+def for_good(world: Rendering, failure: batches.FrameFailure | None) -> bool:
+    """Tell whether a frame has failed so often that no further attempt is made.
+
+    A vanished worker is weaker evidence against a frame than a failure that Blender reported (spot
+    machines vanish for reasons of their own), so it takes twice as many.
+    """
+    if failure is None:
+        return False
+    lost = failure.failure_class is errors.FailureClass.WORKER_LOST
+    return failure.attempts >= world.frame_attempts * (2 if lost else 1)
+
+
+async def missing(
+    world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], done: Collection[int]
+) -> None:
+    """Render every frame of the batch that is neither done nor failed for good."""
+    wanted = [
+        one
+        for one in lease.batch.frame_numbers()
+        if one not in done and not for_good(world, lease.batch.failure_of(one))
+    ]
+    if not wanted:
+        return
+    path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
+    room = await _patiently(
+        world, lease, lambda: world.share.make_room(job.row.id, attempt=_attempt_name(lease.batch))
+    )
+    for frame in wanted:
+        if world.stopping():
+            break
+        lease.check()
+        try:
+            report = await _opened(world, job.row, path)
+            job = await _started(world, lease, job, report)
+            await _render_frame(world, lease, job.row, frame, report=report, room=room)
+        except errors.SceneError:
+            raise
+        except errors.FrameError as failed:
+            log.warning(
+                "frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed)
+            )
+            lease.batch = lease.batch.with_failure(_failure(world, lease.batch, frame, failed))
+    await world.share.clear_room(room)
+
+
+async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
+    try:
+        return await world.scenes.path_of(scene)
+    except (errors.ConflictError, errors.NotFoundError) as gone:
+        raise errors.SceneError(
+            errors.FailureClass.SCENE_UNREADABLE,
+            f"the scene {scene.name!r} was replaced or deleted since the job was made ({gone})",
+            "Upload it again: the upload makes a new job",
+        ) from gone
+
+
+async def _opened(world: Rendering, job: jobs.Job, path: Path) -> ports.SceneReport:
+    report = await world.renderer.open_scene(path, job.settings, version=job.blender_version)
+    if report.missing_files and not job.settings.allow_missing_files:
+        some = "; ".join(report.missing_files[:_MISSING_SHOWN])
+        raise errors.SceneError(
+            errors.FailureClass.MISSING_FILES,
+            f"{len(report.missing_files)} files that the scene uses are not in the .blend: {some}",
+            "Pack them (File > External Data > Pack Resources) and upload it again, or set "
+            "allow_missing_files to render without them",
+        )
+    return report
+
+
+async def _started(
+    world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], report: ports.SceneReport
+) -> ports.Versioned[jobs.Job]:
+    """Note on the job that it renders, and what its files are called: the first worker decides."""
+    while not job.row.frame_pattern or job.row.state is jobs.JobState.QUEUED:
+        changed = job.row
+        if not changed.frame_pattern:
+            changed = changed.model_copy(update={"frame_pattern": report.frame_pattern})
+        if changed.state is jobs.JobState.QUEUED:
+            changed = changed.moved(
+                jobs.JobState.RENDERING, reason="workers render it", now=world.clock.now()
+            )
+        change = functools.partial(_replaced_or_read, world, changed, job.etag)
+        job = await _patiently(world, lease, change)
+    return job
+
+
+async def _replaced_or_read(
+    world: Rendering, changed: jobs.Job, etag: str
+) -> ports.Versioned[jobs.Job]:
+    try:
+        return await world.jobs.replace_job(changed, etag=etag)
+    except errors.ConflictError:
+        return await world.jobs.get_job(changed.id)
+
+
+async def _render_frame(
+    world: Rendering,
+    lease: Lease,
+    job: jobs.Job,
+    frame: int,
+    *,
+    report: ports.SceneReport,
+    room: Path,
+) -> None:
+    name = frames.file_name(job.frame_pattern, frame)
+    unfinished = room / name
+    try:
+        rendered = await world.renderer.render(frame, unfinished)
+        flags = await world.verifier.verify(unfinished, report.image)
+    finally:
+        log_name = f"logs/{name}.log"
+        await world.share.keep_log(job.id, log_name, world.renderer.last_log())
+    for extra in rendered.extra_files:
+        keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
+        await _patiently(world, lease, keep)
+    lease.check()
+    await _patiently(world, lease, lambda: world.share.publish(job.id, unfinished, name))
+    lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
+    log.info("frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=sorted(flags))
+
+
+def _failure(
+    world: Rendering, batch: batches.Batch, frame: int, failed: errors.FrameError
+) -> batches.FrameFailure:
+    return batches.FrameFailure(
+        frame=frame,
+        attempts=batch.attempts_of(frame) + 1,
+        failure_class=failed.failure_class,
+        reason=failed.reason,
+        remedy=failed.remedy,
+        worker=world.worker,
+        log_tail=failed.log_tail[-_LOG_TAIL:],
+    )
+
+
+def _attempt_name(batch: batches.Batch) -> str:
+    return f"{batch.number}-{batch.attempt}-{batch.worker}"
+
+
+async def _patiently(
+    world: Rendering, lease: Lease, doing: Callable[[], Awaitable[Result]]
+) -> Result:
+    """Do something, trying again while the world is away; the lease is kept and says why."""
+    patience = _FIRST_PATIENCE
+    while True:
+        try:
+            result = await doing()
+        except errors.UnavailableError as away:
+            log.warning("waiting", reason=str(away), seconds=patience)
+            lease.batch = lease.batch.model_copy(update={"reason": str(away)})
+            await world.clock.sleep(patience)
+            patience = min(patience * 2, _LONGEST_PATIENCE)
+        else:
+            if lease.batch.reason:
+                lease.batch = lease.batch.model_copy(update={"reason": ""})
+            return result

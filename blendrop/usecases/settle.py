@@ -1,0 +1,84 @@
+"""Has a job ended, and how?
+
+A job's state follows from its batches. Whoever ends a batch asks; the job's ETag lets only one of
+them move it, and asking again changes nothing.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches, frames, jobs
+
+log = structlog.stdlib.get_logger(__name__)
+
+_ACTIVE = frozenset({jobs.JobState.QUEUED, jobs.JobState.RENDERING, jobs.JobState.PAUSED})
+_REASONS_SHOWN = 3
+
+
+async def job(
+    table: ports.JobTable, share: ports.FrameShare, job_id: str, *, now: datetime.datetime
+) -> jobs.Job:
+    """Move a job on if all of its batches have ended, and return it as it then stands."""
+    standing = await table.get_job(job_id)
+    # While it is `submitted`, rows of batches may still be missing: whoever completes the
+    # submission asks again.
+    if standing.row.state not in _ACTIVE:
+        return standing.row
+    async for _ in table.batches_of(job_id, states=batches.OPEN):
+        return standing.row
+    failed = [one.row async for one in table.batches_of(job_id, states={batches.BatchState.FAILED})]
+    ended = _ended(standing.row, failed, now)
+    await share.clear_rooms(job_id)
+    try:
+        await table.replace_job(ended, etag=standing.etag)
+    except errors.ConflictError:
+        return (await table.get_job(job_id)).row
+    report = log.error if failed else log.info
+    report(f"job_{ended.state}", job=job_id, reason=ended.reason)
+    return ended
+
+
+def _ended(job: jobs.Job, failed: Sequence[batches.Batch], now: datetime.datetime) -> jobs.Job:
+    if not failed:
+        return job.moved(
+            jobs.JobState.COMPLETED,
+            reason=f"all {job.frame_count} frames are rendered and verified",
+            now=now,
+        )
+    failures = sorted(
+        (failure for batch in failed for failure in batch.failures), key=lambda one: one.frame
+    )
+    named = frames.canonical(failure.frame for failure in failures)
+    details = [
+        f"Frame {one.frame}, after {one.attempts} attempts: {one.reason}. {one.remedy}."
+        for one in failures[:_REASONS_SHOWN]
+    ]
+    if len(failures) > _REASONS_SHOWN:
+        details.append(f"And {len(failures) - _REASONS_SHOWN} more.")
+    return job.moved(
+        jobs.JobState.FAILED,
+        reason=f"{len(failures)} of {job.frame_count} frames failed: {named}. {' '.join(details)}",
+        now=now,
+    )
+
+
+async def failed(
+    table: ports.JobTable, job_id: str, *, reason: str, now: datetime.datetime
+) -> None:
+    """Fail a job of which no frame can be rendered, unless it has ended already."""
+    while True:
+        standing = await table.get_job(job_id)
+        if standing.row.ended:
+            return
+        try:
+            await table.replace_job(
+                standing.row.moved(jobs.JobState.FAILED, reason=reason, now=now),
+                etag=standing.etag,
+            )
+        except errors.ConflictError:
+            continue
+        log.error("job_failed", job=job_id, reason=reason)
+        return

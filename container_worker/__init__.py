@@ -1,0 +1,1 @@
+"""The worker: receives batches, renders them with Blender, and answers for every frame."""

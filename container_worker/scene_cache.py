@@ -1,0 +1,69 @@
+"""Where on this worker's disk is a scene?
+
+A file's name comes from the blob's name and ETag, so that a cached file can only be the version
+that was asked for. The least recently used ones make room for new ones.
+"""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import jobs
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class SceneCache:
+    """Scenes as files in a folder of `largest` bytes, plus the one in use if it is larger."""
+
+    def __init__(self, store: ports.SceneStore, folder: Path, *, largest: int) -> None:
+        self._store = store
+        self._folder = folder
+        self._largest = largest
+
+    async def path_of(self, scene: jobs.SceneRef) -> Path:
+        """Return the file with exactly that version's bytes, downloading it if it is not there.
+
+        Raises:
+            ConflictError: the blob was replaced by another version.
+            NotFoundError: it is gone.
+            UnavailableError: the store is away, or the disk is full.
+        """
+        digest = hashlib.sha256(f"{scene.name}\n{scene.etag}".encode()).hexdigest()[:32]
+        path = self._folder / f"{digest}.blend"
+        if await asyncio.to_thread(self._have, path, scene.size):
+            return path
+        log.info("scene_download", scene=scene.name, bytes=scene.size)
+        try:
+            await asyncio.to_thread(self._make_room, scene.size)
+            await self._store.download(scene, path)
+        except OSError as failed:
+            raise errors.UnavailableError(
+                f"scene {scene.name!r} ({scene.size} bytes) cannot be written to {self._folder}: "
+                f"{failed}. Give the worker more disk, or lower BLENDROP_SCENE_CACHE_BYTES"
+            ) from failed
+        return path
+
+    def _have(self, path: Path, size: int) -> bool:
+        try:
+            whole = path.stat().st_size == size
+        except FileNotFoundError:
+            return False
+        if whole:
+            os.utime(path)  # most recently used
+        return whole
+
+    def _make_room(self, size: int) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        by_age = sorted(self._folder.glob("*.blend"), key=lambda file: file.stat().st_mtime)
+        total = sum(file.stat().st_size for file in by_age)
+        for file in by_age:
+            if total + size <= self._largest:
+                return
+            total -= file.stat().st_size
+            file.unlink()
+            log.info("scene_evicted", file=file.name)

@@ -1,0 +1,18 @@
+"""Which functions does the app hold?"""
+
+import azure.functions as func
+
+from blendrop import telemetry
+from functions import api, upload_events, upload_polling, world
+
+telemetry.configure_hosted(world.settings().log_format)
+
+# Everything HTTP is FastAPI's; the host asks for a function key before it gets that far.
+app = func.AsgiFunctionApp(app=api.app, http_auth_level=func.AuthLevel.FUNCTION)
+
+# One door for uploads: where the host polls the container itself, or where Event Grid puts its
+# events on a queue. Both at once would only do the work twice.
+if world.settings().uploads_door == "poll":
+    app.register_functions(upload_polling.door)
+else:
+    app.register_functions(upload_events.door)

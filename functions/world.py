@@ -1,0 +1,34 @@
+"""Where do functions get their settings and clients from? From here, once for each process."""
+
+import functools
+import os
+
+from blendrop import settings as environment
+from blendrop import wiring
+from blendrop.usecases.show import Showing
+from blendrop.usecases.submit import Submission
+
+
+@functools.cache
+def settings() -> environment.FunctionSettings:
+    """Return the function app's settings."""
+    return environment.read(environment.FunctionSettings, os.environ)
+
+
+@functools.cache
+def _storage() -> wiring.Storage:
+    # Made at the first call, inside the host's event loop: clients belong to the loop they run in,
+    # and a cold start should not pay for what its first call does not need.
+    return wiring.storage(settings().storage)
+
+
+@functools.cache
+def submission() -> Submission:
+    """Return what submitting a scene needs."""
+    return wiring.submission(_storage(), settings())
+
+
+@functools.cache
+def showing() -> Showing:
+    """Return what looking at jobs needs."""
+    return wiring.showing(_storage(), settings())

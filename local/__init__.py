@@ -1,0 +1,1 @@
+"""Everything on one machine: storage emulator, functions, workers, the demo."""

@@ -1,0 +1,97 @@
+"""The environment is read in one place, and every variable is written down with its meaning."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from blendrop import errors, settings
+
+EXAMPLE = json.loads((Path(__file__).parents[3] / "local.settings.example.json").read_text())
+HOST_OWN = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+
+
+def variables(kind: type[settings.Settings]) -> set[str]:
+    """Return the environment variables of one kind of settings."""
+    fields = kind.model_fields.items()
+    return {str(field.alias) for name, field in fields if name != "storage"} | {
+        settings.STORAGE_CONNECTION
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "section"),
+    [
+        pytest.param(settings.FunctionSettings, "Values", id="functions"),
+        pytest.param(settings.WorkerSettings, "WorkerValues", id="worker"),
+    ],
+)
+def test_the_example_holds_every_setting_and_is_valid(
+    kind: type[settings.Settings], section: str
+) -> None:
+    """The example can be copied as it is, and nothing is missing from it."""
+    example = EXAMPLE[section]
+
+    assert set(example) - HOST_OWN == variables(kind)
+    assert settings.read(kind, example).storage.connection_string == "UseDevelopmentStorage=true"
+
+
+def test_every_setting_has_a_meaning() -> None:
+    """No setting without a sentence that says what it does, and no sentence without a setting."""
+    expected = variables(settings.FunctionSettings) | variables(settings.WorkerSettings) | HOST_OWN
+
+    assert set(EXAMPLE["Meanings"]) == expected
+
+
+def test_the_example_shows_the_defaults() -> None:
+    """Whoever copies the example changes nothing by it but where things are."""
+    required = {"BLENDROP_STORAGE", "BLENDROP_FRAME_SHARE"}
+    given = EXAMPLE["WorkerValues"]
+    least = {name: given[name] for name in (*required, "BLENDROP_BLENDERS", "BLENDROP_LOG_FORMAT")}
+
+    assert settings.read(settings.WorkerSettings, given) == settings.read(
+        settings.WorkerSettings, least
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer", "reason"),
+    [
+        pytest.param({"BLENDROP_STORAGE": ""}, "BLENDROP_STORAGE", "connection string", id="none"),
+        pytest.param({"BLENDROP_BLENDERS": "5=/x"}, "BLENDROP_BLENDERS", "not like", id="pair"),
+        pytest.param(
+            {"BLENDROP_BLENDERS": ";"}, "BLENDROP_BLENDERS", "no Blender", id="no Blender"
+        ),
+        pytest.param(
+            {"BLENDROP_LEASE_SECONDS": "1m"}, "BLENDROP_LEASE_SECONDS", "number", id="unit"
+        ),
+        pytest.param({"BLENDROP_FRAME_SHARE": " "}, "BLENDROP_FRAME_SHARE", "required", id="blank"),
+    ],
+)
+def test_a_wrong_variable_is_named(changed: dict[str, str], pointer: str, reason: str) -> None:
+    """The error names the variable and what is wrong with it."""
+    with pytest.raises(errors.InvalidRequestError) as refused:
+        settings.read(settings.WorkerSettings, EXAMPLE["WorkerValues"] | changed)
+
+    (problem,) = refused.value.problems
+    assert problem.pointer == pointer
+    assert reason in problem.reason
+
+
+def test_an_account_name_is_enough_in_azure() -> None:
+    """With an identity, addresses follow from the account's name."""
+    given = EXAMPLE["WorkerValues"] | {
+        "BLENDROP_STORAGE": "",
+        "BLENDROP_STORAGE__accountName": "farm",
+    }
+    storage = settings.read(settings.WorkerSettings, given).storage
+
+    assert storage.address("queue") == "https://farm.queue.core.windows.net"
+
+
+def test_the_blenders_are_sorted_by_version() -> None:
+    """4.10 is newer than 4.2, whatever the order they are given in."""
+    given = EXAMPLE["WorkerValues"] | {"BLENDROP_BLENDERS": "5.0=/c;4.10=/b; 4.2=/a"}
+    commands = settings.read(settings.WorkerSettings, given).commands()
+
+    assert list(commands.items()) == [("4.2", "/a"), ("4.10", "/b"), ("5.0", "/c")]
