@@ -24,7 +24,7 @@ def _storage() -> wiring.Storage:
 
 @functools.cache
 def submission() -> Submission:
-    """Return what submitting a scene needs."""
+    """Return what submitting scenes, and repairing submissions, needs."""
     return wiring.submission(_storage(), settings())
 
 

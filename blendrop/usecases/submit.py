@@ -12,6 +12,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, blend_head, frames, job_settings, jobs, messages
+from blendrop.usecases import settle
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -23,6 +24,7 @@ class Submission:
     scenes: ports.SceneStore
     jobs: ports.JobTable
     queue: ports.BatchQueue
+    share: ports.FrameShare
     clock: ports.Clock
     limits: job_settings.Limits
 
@@ -165,7 +167,8 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
     """Bring a submitted job to `queued`, from wherever an earlier run was cut off."""
     job = standing.row
     if job.state is not jobs.JobState.SUBMITTED:
-        log.info("job_stands", job=job.id, scene=job.scene.name, state=job.state)
+        report = log.warning if job.state is jobs.JobState.FAILED else log.info
+        report("job_stands", job=job.id, scene=job.scene.name, state=job.state, reason=job.reason)
         return job
     planned = [
         batches.Batch(job=job.id, number=number, frames=frames.canonical(some))
@@ -180,10 +183,12 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
             for batch in planned
         ]
     )
-    return await _queued(world, standing)
+    await _queued(world, standing)
+    # Workers may have been quicker than us, and could not settle a job that was still submitted.
+    return await settle.job(world.jobs, world.share, job.id, now=world.clock.now())
 
 
-async def _queued(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs.Job:
+async def _queued(world: Submission, standing: ports.Versioned[jobs.Job]) -> None:
     job = standing.row
     queued = job.moved(
         jobs.JobState.QUEUED, reason="its batches wait for a worker", now=world.clock.now()
@@ -191,14 +196,16 @@ async def _queued(world: Submission, standing: ports.Versioned[jobs.Job]) -> job
     try:
         await world.jobs.replace_job(queued, etag=standing.etag)
     except errors.ConflictError:
-        # A worker was quick and moved it on, or another run of this use case was first.
-        queued = (await world.jobs.get_job(job.id)).row
+        # The first worker noted the name of its files, or another run of this use case was first.
+        standing = await world.jobs.get_job(job.id)
+        if standing.row.state is jobs.JobState.SUBMITTED:
+            return await _queued(world, standing)
+        return None
     log.info(
         "job_queued",
         job=job.id,
         scene=job.scene.name,
         frames=job.frames,
         batches=job.batch_count,
-        state=queued.state,
     )
-    return queued
+    return None

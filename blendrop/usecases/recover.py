@@ -1,0 +1,117 @@
+"""What did a crash leave half done, and what puts it right?
+
+The sweep runs on a timer. It looks at the jobs that have not ended, and every repair is something
+that could have happened anyway, so that sweeping twice, or beside a worker, changes nothing:
+
+- a job half submitted: its submission is run again;
+- a message lost: it is sent again, and whoever finds its batch done or held leaves it alone;
+- a job whose batches have all ended: it is settled;
+- a job that has ended, but is still listed as open: it leaves the list.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches, jobs, messages
+from blendrop.usecases import settle, submit
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A submission or a batch in the making is left in peace this long.
+_SETTLING = datetime.timedelta(minutes=2)
+
+
+@dataclass
+class Swept:
+    """How often a sweep repaired what."""
+
+    submissions: int = 0
+    messages: int = 0
+    settled: int = 0
+    unlisted: int = 0
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An active job with those of its batches that have not ended."""
+
+    job: ports.Versioned[jobs.Job]
+    open_batches: Sequence[batches.Batch]
+
+
+async def sweep(world: submit.Submission) -> Swept:
+    """Look at every open job once, and repair what is wrong with it."""
+    swept = Swept()
+    table, queue = world.jobs, world.queue
+    # Counted before the rows are read: batches that end in between only make it look too high.
+    depth = await queue.depth()
+    waiting: list[_Waiting] = []
+    for job_id in await table.open_jobs():
+        try:
+            standing = await table.get_job(job_id)
+            if (found := await _repaired(world, standing, swept)) is not None:
+                waiting.append(found)
+        except errors.NotFoundError:
+            log.warning("open_job_missing", job=job_id, reason="it is listed but has no row")
+    if depth < sum(len(one.open_batches) for one in waiting):
+        for one in waiting:
+            await _send_again(world, one, swept)
+    log.info("swept", **vars(swept), depth=depth)
+    return swept
+
+
+async def _repaired(
+    world: submit.Submission, standing: ports.Versioned[jobs.Job], swept: Swept
+) -> _Waiting | None:
+    """Repair what concerns this job alone; return it if it should have messages."""
+    job, table = standing.row, world.jobs
+    now = world.clock.now()
+    if job.ended:
+        await table.replace_job(job, etag=standing.etag)
+        swept.unlisted += 1
+        log.warning("job_unlisted", job=job.id, reason=f"it is {job.state}, and was listed as open")
+        return None
+    if now - job.changed < _SETTLING:
+        return None
+    if job.state is jobs.JobState.SUBMITTED:
+        await submit.finish(world, standing)
+        swept.submissions += 1
+        log.warning("submission_finished", job=job.id, reason="it had been cut off half way")
+        return None
+    if job.state is jobs.JobState.PAUSED:
+        return None
+    open_batches = [one.row async for one in table.batches_of(job.id, states=batches.OPEN)]
+    if not open_batches:
+        settled = await settle.job(table, world.share, job.id, now=now)
+        swept.settled += 1
+        log.warning("job_settled", job=job.id, state=settled.state, reason="nobody had settled it")
+        return None
+    return _Waiting(standing, open_batches)
+
+
+async def _send_again(world: submit.Submission, waiting: _Waiting, swept: Swept) -> None:
+    """Send a message for every batch that no worker holds: some of theirs were lost."""
+    job, now = waiting.job.row, world.clock.now()
+    orphans = [one for one in waiting.open_batches if not one.held_by_another("", now)]
+    if not orphans:
+        return
+    reason = f"{job.reason}; {len(orphans)} messages that may have been lost were sent again"
+    changed = job.model_copy(update={"reason": reason, "changed": now})
+    try:
+        await world.jobs.replace_job(changed, etag=waiting.job.etag)
+    except errors.ConflictError:
+        return  # it moved on in the meantime: the next sweep looks again
+    await world.queue.send(
+        [
+            messages.BatchMessage(
+                job=job.id, batch=one.number, frames=one.frames, traceparent=job.traceparent
+            )
+            for one in orphans
+        ]
+    )
+    swept.messages += len(orphans)
+    log.warning("messages_sent_again", job=job.id, messages=len(orphans))

@@ -1,0 +1,98 @@
+"""Which adapter carries out which port? The only place that chooses."""
+
+import datetime
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from blendrop import ports, settings
+from blendrop.adapters import (
+    azure_batch_queue,
+    azure_clients,
+    azure_job_table,
+    azure_scenes,
+    frame_folder,
+    system_clock,
+)
+from blendrop.usecases.render_frames import Rendering
+from blendrop.usecases.show import Showing
+from blendrop.usecases.submit import Submission
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage account's services, with the clients that reach them."""
+
+    clients: azure_clients.Clients
+    scenes: ports.SceneStore
+    jobs: ports.JobTable
+    queue: ports.BatchQueue
+
+
+def storage(connection: settings.StorageConnection) -> Storage:
+    """Return the storage account; no call is made before the first use."""
+    clients = azure_clients.Clients(
+        connection_string=connection.connection_string,
+        blob_address=connection.address("blob"),
+        queue_address=connection.address("queue"),
+        table_address=connection.address("table"),
+        client_id=connection.client_id,
+    )
+    return Storage(
+        clients=clients,
+        scenes=azure_scenes.AzureSceneStore(clients, container=settings.SCENES_CONTAINER),
+        jobs=azure_job_table.AzureJobTable(clients, table=settings.JOBS_TABLE),
+        queue=azure_batch_queue.AzureBatchQueue(
+            clients, queue=settings.BATCHES_QUEUE, poison_queue=settings.POISON_QUEUE
+        ),
+    )
+
+
+def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
+    """Return what submitting scenes needs."""
+    return Submission(
+        scenes=store.scenes,
+        jobs=store.jobs,
+        queue=store.queue,
+        share=frame_folder.FrameFolder(chosen.frame_share),
+        clock=system_clock.SystemClock(),
+        limits=chosen.limits,
+    )
+
+
+def showing(store: Storage, chosen: settings.FunctionSettings) -> Showing:
+    """Return what looking at jobs needs."""
+    return Showing(jobs=store.jobs, share=frame_folder.FrameFolder(chosen.frame_share))
+
+
+def rendering(
+    store: Storage,
+    chosen: settings.WorkerSettings,
+    *,
+    scenes: ports.SceneFiles,
+    renderer: ports.Renderer,
+    stopping: Callable[[], bool],
+) -> Rendering:
+    """Return what rendering batches needs."""
+    # Only workers decode images: the functions start without the library that does.
+    from blendrop.adapters import frame_images  # noqa: PLC0415
+
+    return Rendering(
+        worker=worker_name(chosen),
+        jobs=store.jobs,
+        queue=store.queue,
+        scenes=scenes,
+        share=frame_folder.FrameFolder(chosen.frame_share),
+        renderer=renderer,
+        verifier=frame_images.OpenImageIOVerifier(),
+        clock=system_clock.SystemClock(),
+        stopping=stopping,
+        lease=datetime.timedelta(seconds=chosen.lease_seconds),
+        frame_attempts=chosen.frame_attempts,
+        retry_delay=datetime.timedelta(seconds=chosen.retry_seconds),
+    )
+
+
+def worker_name(chosen: settings.WorkerSettings) -> str:
+    """Return what the worker is called: the name it was given, or its host's."""
+    return chosen.worker_name or socket.gethostname()

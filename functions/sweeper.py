@@ -1,0 +1,15 @@
+"""When is what a crash left half done put right? Every minute."""
+
+import azure.functions as func
+
+from blendrop.usecases import recover
+from functions import world
+
+sweeper = func.Blueprint()
+
+
+@sweeper.function_name("sweep")
+@sweeper.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False)
+async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 the host insists on the argument
+    """Repair the open jobs."""
+    await recover.sweep(world.submission())

@@ -1,0 +1,154 @@
+"""Do templates, image and code call the same things by the same names?
+
+The code's names stand in `blendrop/settings.py`; the templates' in `infra/bicep/names.json`. Here
+they are held against each other, with `host.json`, `local.settings.example.json` and the image.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydantic
+
+from blendrop import settings
+from infra.checks import bicep_file, bicep_folder
+from infra.checks.finding import Finding
+
+_PREFIX = "BLENDROP_"
+# What only the host's own extensions read of a connection (Microsoft Learn, "Connecting to host
+# storage with an identity").
+_HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
+_IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
+_EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
+
+
+def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield every name that two places disagree on."""
+    yield from _names(folder)
+    yield from _variables(repository, folder)
+    yield from _events(repository, folder)
+    yield from _python(repository, folder)
+
+
+def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    path = folder.root / bicep_folder.DATA_FILES["names"]
+    held = folder.data("names")
+    wanted = {
+        "scenesContainer": settings.SCENES_CONTAINER,
+        "uploadsQueue": settings.UPLOADS_QUEUE,
+        # The host parks what a queue trigger could not handle under this name (Microsoft Learn,
+        # "Azure Queue storage trigger").
+        "uploadsPoisonQueue": f"{settings.UPLOADS_QUEUE}-poison",
+        "batchesQueue": settings.BATCHES_QUEUE,
+        "poisonQueue": settings.POISON_QUEUE,
+        "jobsTable": settings.JOBS_TABLE,
+        "workersTable": settings.WORKERS_TABLE,
+    }
+    for key, name in wanted.items():
+        if held.get(key) != name:
+            text = f"{key} is {held.get(key)!r}, and settings.py says {name!r}"
+            yield Finding(path, 1, "other-name", text)
+
+
+def function_variables(folder: bicep_folder.BicepFolder) -> dict[str, bicep_file.Value]:
+    """Return the app settings of the function app."""
+    for resource in folder.module("function-app").resources:
+        properties = resource.body.get("properties")
+        if resource.body.get("name") == "appsettings" and isinstance(properties, dict):
+            return properties
+    return {}
+
+
+def worker_variables(folder: bicep_folder.BicepFolder) -> dict[str, bicep_file.Value]:
+    """Return the environment of the worker's container, without what its image sets."""
+    containers = folder.module("worker").variables["containers"].value
+    first = containers[0] if isinstance(containers, list) else {}
+    given = first.get("env") if isinstance(first, dict) else []
+    return {
+        str(one["name"]): one.get("value")
+        for one in (given if isinstance(given, list) else [])
+        if isinstance(one, dict)
+    }
+
+
+def image_variables(repository: Path) -> set[str]:
+    """Return the variables of ours that the worker's image sets."""
+    return set(_IMAGE_VARIABLE.findall((repository / "container_worker/Dockerfile").read_text()))
+
+
+def _variables(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    example = json.loads((repository / "local.settings.example.json").read_text())
+    functions = set(function_variables(folder))
+    worker = {*worker_variables(folder), *image_variables(repository)}
+    sides = (
+        ("function-app", functions, settings.FunctionSettings, "Values"),
+        ("worker", worker, settings.WorkerSettings, "WorkerValues"),
+    )
+    for module, given, kind, section in sides:
+        path = folder.module(module).path
+        for text in disagreements(given, kind):
+            yield Finding(path, 1, "other-variable", text)
+        shown = set(example[section])
+        for name in sorted(_ours(given) - shown):
+            if name.partition("__")[0] not in shown:
+                text = f"{name} is not explained in local.settings.example.json"
+                yield Finding(path, 1, "other-variable", text)
+
+
+def disagreements(given: set[str], kind: type[settings.Settings]) -> Iterator[str]:
+    """Yield why a set of variables does not suit a kind of settings."""
+    known = _aliases(kind) | _aliases(settings.StorageConnection)
+    for name in sorted(_ours(given) - known - _HOST_ONLY):
+        yield f"{name} is read by nothing in {kind.__name__}"
+    required = {
+        field.alias or name
+        for name, field in kind.model_fields.items()
+        if field.is_required() and name != "storage"
+    }
+    for name in sorted(required - given):
+        yield f"{name} is needed by {kind.__name__}"
+    services = {f"{settings.STORAGE_CONNECTION}__{one}ServiceUri" for one in _SERVICES}
+    if not services <= given:
+        yield f"the connection needs {', '.join(sorted(services - given))}"
+
+
+_SERVICES = ("blob", "queue", "table")
+
+
+def _aliases(model: type[pydantic.BaseModel]) -> set[str]:
+    return {field.alias for field in model.model_fields.values() if field.alias}
+
+
+def _ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith(_PREFIX)}
+
+
+def _events(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield the events that queries look for and no code says."""
+    said = "\n".join(
+        path.read_text()
+        for package in ("blendrop", "functions", "container_worker")
+        for path in sorted((repository / package).rglob("*.py"))
+    )
+    workbook = folder.root / "workbook.json"
+    looked_for = {(workbook, event) for event in _EVENT.findall(workbook.read_text())}
+    for key, event in folder.data("names").items():
+        if key.endswith("Event"):
+            looked_for.add((folder.root / bicep_folder.DATA_FILES["names"], event))
+    for path, event in sorted(looked_for):
+        if f'"{event}"' not in said:
+            yield Finding(path, 1, "other-event", f"no code logs {event}")
+
+
+def _python(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    version = "3.11"
+    declared = (repository / "pyproject.toml").read_text()
+    if f'requires-python = ">={version},' not in declared:
+        yield Finding(repository / "pyproject.toml", 1, "other-python", f"Azure runs {version}")
+    app = folder.module("function-app")
+    if f"version: '{version}'" not in app.path.read_text():
+        yield Finding(app.path, 1, "other-python", f"the code is written for {version}")
+    image = repository / "container_worker/Dockerfile"
+    if f"FROM python:{version}" not in image.read_text():
+        yield Finding(image, 1, "other-python", f"the code is written for {version}")

@@ -1,0 +1,113 @@
+"""A whole farm in memory: the real use cases over the ports in memory and a real folder."""
+
+import datetime
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blendrop import ports
+from blendrop.adapters import frame_folder, memory_storage
+from blendrop.domain import batches, frames, job_settings, jobs
+from blendrop.usecases import render, submit
+from blendrop.usecases.render_frames import Rendering
+from tests.doubles.clock import ManualClock
+from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
+
+LEASE = datetime.timedelta(seconds=60)
+
+
+class OneScene:
+    """Carries out `ports.SceneFiles` with a file that nobody reads."""
+
+    async def path_of(self, scene: jobs.SceneRef) -> Path:
+        """Return a path."""
+        return Path(scene.name)
+
+
+@dataclass
+class MemoryFarm:
+    """Everything a use case needs, to be broken by tests at will."""
+
+    folder: Path
+    clock: ManualClock = field(default_factory=ManualClock)
+    renderer: ScriptedRenderer = field(default_factory=ScriptedRenderer)
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.scenes = memory_storage.MemorySceneStore()
+        self.table = memory_storage.MemoryJobTable()
+        self.queue = memory_storage.MemoryBatchQueue(self.clock)
+        self.share = frame_folder.FrameFolder(self.folder)
+        self._numbers = itertools.count(1)
+
+    def submission(self, *, newest_blender: str = "5.0") -> submit.Submission:
+        """Return what submitting needs."""
+        return submit.Submission(
+            scenes=self.scenes,
+            jobs=self.table,
+            queue=self.queue,
+            share=self.share,
+            clock=self.clock,
+            limits=job_settings.Limits(newest_blender=newest_blender, default_batch_size=4),
+        )
+
+    def rendering(self, worker: str = "w1", renderer: ports.Renderer | None = None) -> Rendering:
+        """Return what a worker needs."""
+        return Rendering(
+            worker=worker,
+            jobs=self.table,
+            queue=self.queue,
+            scenes=OneScene(),
+            share=self.share,
+            renderer=renderer or self.renderer,
+            verifier=TrustingVerifier(),
+            clock=self.clock,
+            stopping=lambda: self.stopping,
+            lease=LEASE,
+            frame_attempts=3,
+            retry_delay=datetime.timedelta(seconds=10),
+        )
+
+    async def queued_job(self, text: str = "1-4", *, batch_size: int = 4) -> jobs.Job:
+        """Return a job whose batches wait on the queue."""
+        chosen = frames.parse(text, at_most=1000)
+        now = self.clock.now()
+        job = jobs.Job(
+            id=f"shot-{next(self._numbers):012x}",
+            state=jobs.JobState.SUBMITTED,
+            reason="",
+            scene=jobs.SceneRef(name="shot.blend", etag="0x1", size=1),
+            settings=job_settings.JobSettings(),
+            blender_version="5.0",
+            frames=frames.canonical(chosen),
+            frame_count=len(chosen),
+            batch_size=batch_size,
+            batch_count=-(-len(chosen) // batch_size),
+            created=now,
+            changed=now,
+        )
+        return await submit.finish(self.submission(), await self.table.add_job(job))
+
+    async def receive(self) -> ports.Delivery:
+        """Return the next message, which must be there."""
+        delivery = await self.queue.receive(lease=LEASE)
+        assert delivery is not None
+        return delivery
+
+    async def work(self, worker: str = "w1") -> render.Outcome:
+        """Let a worker attend to the next message."""
+        since = self.clock.elapsed()
+        return await render.attend(self.rendering(worker), await self.receive(), since=since)
+
+    async def job(self, job_id: str) -> jobs.Job:
+        """Return a job's row."""
+        return (await self.table.get_job(job_id)).row
+
+    async def batch(self, job_id: str, number: int = 0) -> batches.Batch:
+        """Return a batch's row."""
+        return (await self.table.get_batch(job_id, number)).row
+
+    def files(self, job_id: str) -> list[str]:
+        """Return the names of a job's finished frames, and of whatever else lies in its folder."""
+        folder = self.folder / job_id
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -1,0 +1,73 @@
+"""A renderer that does what a test tells it, frame by frame, and writes down what it was asked."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blendrop import errors, ports
+from blendrop.domain import images, job_settings
+
+IMAGE = images.ExpectedImage(file_format="PNG", width=4, height=2, channels=3, color_depth="8")
+REPORT = ports.SceneReport(blender_version="5.0.1", image=IMAGE, frame_pattern="shot_####.png")
+
+
+def crash() -> errors.FrameError:
+    """Return what a crash of Blender is reported as."""
+    return errors.FrameError(
+        errors.FailureClass.CRASH, "Blender was killed by SIGSEGV", "Look at the log", "boom"
+    )
+
+
+@dataclass
+class ScriptedRenderer:
+    """Carries out `ports.Renderer`."""
+
+    report: ports.SceneReport | errors.FrameError = REPORT
+    failing: dict[int, list[errors.FrameError]] = field(default_factory=dict)  # raised in order
+    before: Callable[[int], None] = lambda _: None  # called as a frame begins
+    hold: asyncio.Event | None = None  # frames wait for it
+    rendered: list[int] = field(default_factory=list)
+    ended: int = 0  # times that it was cancelled, which ends a real Blender
+
+    async def open_scene(
+        self, path: Path, settings: job_settings.JobSettings, *, version: str
+    ) -> ports.SceneReport:
+        """Return the report, or raise it."""
+        if isinstance(self.report, errors.FrameError):
+            raise self.report
+        return self.report
+
+    async def render(self, frame: int, to: Path) -> ports.RenderedFrame:
+        """Write the frame's number, unless the script says otherwise."""
+        self.before(frame)
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.ended += 1
+                raise
+        self.rendered.append(frame)
+        if self.failing.get(frame):
+            raise self.failing[frame].pop(0)
+        to.write_text(str(frame))
+        return ports.RenderedFrame(seconds=1.0)
+
+    def last_log(self) -> str:
+        """Return a line."""
+        return "Blender says hello\n"
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class TrustingVerifier:
+    """Carries out `ports.ImageVerifier`: whatever is there is right."""
+
+    async def verify(
+        self, path: Path, expected: images.ExpectedImage
+    ) -> frozenset[images.FrameFlag]:
+        """Raise only if nothing is there."""
+        if not path.exists():
+            raise errors.FrameError(errors.FailureClass.NO_IMAGE, "no image", "Look at the log")
+        return frozenset()

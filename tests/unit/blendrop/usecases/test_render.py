@@ -1,0 +1,359 @@
+"""The worker protocol, row by row (docs/worker-protocol.md)."""
+
+import asyncio
+import datetime
+from pathlib import Path
+
+import pytest
+
+from blendrop import errors, ports
+from blendrop.domain import batches, jobs, messages
+from blendrop.usecases import render
+from blendrop.usecases.render import Outcome
+from tests.doubles.farm import LEASE, MemoryFarm
+from tests.doubles.renderer import REPORT, ScriptedRenderer, crash
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> MemoryFarm:
+    """Return an empty farm."""
+    return MemoryFarm(tmp_path)
+
+
+async def test_every_frame_gets_its_name_and_the_message_goes_last(farm: MemoryFarm) -> None:
+    """The good case: frames, row, job, and an empty queue."""
+    job = await farm.queued_job("1-3")
+
+    assert await farm.work() is Outcome.DONE
+    assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png", "shot_0003.png"]
+    batch = await farm.batch(job.id)
+    assert (batch.state, batch.frames_done, batch.attempt) == (batches.BatchState.DONE, 3, 1)
+    ended = await farm.job(job.id)
+    assert (ended.state, ended.frame_pattern) == (jobs.JobState.COMPLETED, "shot_####.png")
+    assert await farm.queue.depth() == 0
+
+
+async def test_a_job_renders_until_its_last_batch_is_done(farm: MemoryFarm) -> None:
+    """The job's state follows from its batches."""
+    job = await farm.queued_job("1-4", batch_size=2)
+
+    await farm.work()
+    assert (await farm.job(job.id)).state is jobs.JobState.RENDERING
+    await farm.work()
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("hello", id="no message"),
+        pytest.param('{"v":2,"job":"a","batch":0,"frames":"1"}', id="a later version"),
+        pytest.param('{"v":1,"job":"gone-000000000000","batch":0,"frames":"1"}', id="job is gone"),
+    ],
+)
+async def test_a_message_nobody_can_carry_out_is_parked(farm: MemoryFarm, body: str) -> None:
+    """It lands where people look, with the reason, and never comes back."""
+    farm.queue.put_text(body)
+
+    assert await farm.work() is Outcome.PARKED
+    (parked,) = farm.queue.parked
+    assert body in parked.body
+    assert parked.reason
+    assert await farm.queue.depth() == 0
+
+
+async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> None:
+    """The batch is done: the second message is deleted."""
+    job = await farm.queued_job("1-2")
+    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
+    await farm.work()
+
+    assert await farm.work("w2") is Outcome.OBSOLETE
+    assert farm.renderer.rendered == [1, 2]
+    assert await farm.queue.depth() == 0
+
+
+async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> None:
+    """A live lease keeps others away, and the message comes back by itself."""
+    job = await farm.queued_job("1-2")
+    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
+    farm.renderer.hold = asyncio.Event()
+    first = asyncio.create_task(farm.work("w1"))
+    await farm.clock.settle()
+
+    assert await farm.work("w2") is Outcome.HELD
+    assert await farm.queue.depth() == 2
+    farm.renderer.hold.set()
+    assert await first is Outcome.DONE
+
+
+async def test_of_two_claims_at_the_same_moment_one_succeeds(farm: MemoryFarm) -> None:
+    """The row's ETag decides."""
+    job = await farm.queued_job("1-2")
+    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
+    outcomes = await asyncio.gather(farm.work("w1"), farm.work("w2"))
+
+    assert sorted(outcomes) == sorted([Outcome.DONE, Outcome.HELD])
+    assert farm.renderer.rendered == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "batch_state"),
+    [
+        pytest.param(jobs.JobState.CANCELLED, batches.BatchState.CANCELLED, id="cancelled"),
+        pytest.param(jobs.JobState.FAILED, batches.BatchState.CANCELLED, id="failed"),
+        pytest.param(jobs.JobState.PAUSED, batches.BatchState.PLANNED, id="paused"),
+    ],
+)
+async def test_a_job_that_is_not_to_be_rendered_is_not(
+    farm: MemoryFarm, state: jobs.JobState, batch_state: batches.BatchState
+) -> None:
+    """Messages of a job that ended or pauses are deleted."""
+    job = await farm.queued_job("1-2")
+    standing = await farm.table.get_job(job.id)
+    moved = standing.row.moved(state, reason="asked to", now=farm.clock.now())
+    await farm.table.replace_job(moved, etag=standing.etag)
+
+    assert await farm.work() is Outcome.OBSOLETE
+    assert farm.renderer.rendered == []
+    assert (await farm.batch(job.id)).state is batch_state
+    assert await farm.queue.depth() == 0
+
+
+async def test_redelivery_renders_only_what_is_missing(farm: MemoryFarm) -> None:
+    """A worker vanishes in mid-batch; the next one keeps what is done."""
+    job = await farm.queued_job("1-4")
+    vanishing = ScriptedRenderer(hold=asyncio.Event())
+    vanishing.hold.set()
+    vanishing.before = lambda frame: vanishing.hold.clear() if frame == 3 else None
+    since, delivery = farm.clock.elapsed(), await farm.receive()
+    first = asyncio.create_task(
+        render.attend(farm.rendering("w1", vanishing), delivery, since=since)
+    )
+    await asyncio.sleep(0.2)
+    farm.clock.pause(61)
+
+    assert await farm.work("w2") is Outcome.DONE
+    assert (vanishing.rendered, farm.renderer.rendered) == ([1, 2], [3, 4])
+    vanishing.hold.set()
+    assert await first is Outcome.LEASE_LOST
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_a_vanished_worker_counts_against_the_frame_it_had_in_hand(
+    farm: MemoryFarm,
+) -> None:
+    """A frame that ends worker after worker is failed in the end, and the others are done."""
+    job = await farm.queued_job("1-3")
+    for attempt in range(6):
+        deadly = ScriptedRenderer(hold=asyncio.Event())
+        delivery = await farm.receive()
+        first = asyncio.create_task(
+            render.attend(
+                farm.rendering(f"w{attempt}", deadly), delivery, since=farm.clock.elapsed()
+            )
+        )
+        await asyncio.sleep(0.05)
+        farm.clock.pause(61)  # the process stands still, and so does its heartbeat
+        first.cancel()
+        await asyncio.wait({first})
+
+    assert await farm.work("last") is Outcome.FAILED
+    (failure,) = (await farm.batch(job.id)).failures
+    assert (failure.frame, failure.failure_class) == (1, errors.FailureClass.WORKER_LOST)
+    assert farm.renderer.rendered == [2, 3]
+
+
+async def test_a_failing_frame_is_retried_and_the_others_are_kept(farm: MemoryFarm) -> None:
+    """One crash costs one attempt at one frame, after a delay."""
+    farm.renderer.failing = {2: [crash()]}
+    job = await farm.queued_job("1-3")
+
+    assert await farm.work() is Outcome.RETRY
+    batch = await farm.batch(job.id)
+    assert (batch.state, batch.frames_done) == (batches.BatchState.QUEUED, 2)
+    assert await farm.queue.receive(lease=LEASE) is None
+    await farm.clock.advance(10)
+    assert await farm.work("w2") is Outcome.DONE
+    assert farm.renderer.rendered == [1, 2, 3, 2]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm) -> None:
+    """The job names exactly the bad frame, with class, reason, remedy and log."""
+    farm.renderer.failing = {2: [crash(), crash(), crash()]}
+    job = await farm.queued_job("1-3")
+    outcomes = []
+    for delay in (0, 10, 20):
+        await farm.clock.advance(delay)
+        outcomes.append(await farm.work())
+
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    ended = await farm.job(job.id)
+    assert ended.state is jobs.JobState.FAILED
+    assert "1 of 3 frames failed: 2. Frame 2, after 3 attempts: Blender was killed" in ended.reason
+    (failure,) = (await farm.batch(job.id)).failures
+    assert (failure.frame, failure.attempts, failure.log_tail) == (2, 3, "boom")
+    assert [name for name in farm.files(job.id) if name != "logs"] == [
+        "shot_0001.png",
+        "shot_0003.png",
+    ]
+
+
+async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFarm) -> None:
+    """The message was received by someone else: the lease is lost."""
+    job = await farm.queued_job("1-2")
+    farm.renderer.hold = asyncio.Event()
+    since, delivery = farm.clock.elapsed(), await farm.receive()
+    working = asyncio.create_task(render.attend(farm.rendering(), delivery, since=since))
+    await asyncio.sleep(0.05)
+    await farm.queue.delete(delivery)
+    await farm.clock.advance(20)
+
+    assert await working is Outcome.LEASE_LOST
+    assert farm.renderer.ended == 1
+    assert (await farm.batch(job.id)).state is batches.BatchState.RENDERING
+
+
+async def test_a_lease_is_renewed_while_a_frame_takes_longer_than_it(farm: MemoryFarm) -> None:
+    """Both halves are renewed at a third of the lease, progress included."""
+    job = await farm.queued_job("1-2")
+    farm.renderer.before = lambda frame: farm.renderer.hold.clear() if frame == 2 else None
+    farm.renderer.hold = asyncio.Event()
+    farm.renderer.hold.set()
+    working = asyncio.create_task(farm.work())
+    await asyncio.sleep(0.05)
+    for _ in range(9):
+        await farm.clock.advance(20)
+
+    assert await farm.queue.receive(lease=LEASE) is None
+    held = await farm.batch(job.id)
+    assert held.frames_done == 1
+    assert held.lease_until == farm.clock.now() + LEASE
+    farm.renderer.hold.set()
+    assert await working is Outcome.DONE
+
+
+async def test_a_paused_process_publishes_nothing_when_it_goes_on(farm: MemoryFarm) -> None:
+    """A worker stopped for longer than its lease finds that out before it writes anything."""
+    job = await farm.queued_job("1")
+    farm.renderer.before = lambda _: farm.clock.pause(180)
+
+    assert await farm.work() is Outcome.LEASE_LOST
+    assert [name for name in farm.files(job.id) if name.endswith(".png")] == []
+    assert (await farm.batch(job.id)).state is batches.BatchState.RENDERING
+
+
+async def test_a_dead_heartbeat_ends_the_work(farm: MemoryFarm) -> None:
+    """Without renewals nothing may go on, whatever ended them."""
+    await farm.queued_job("1-2")
+    farm.renderer.hold = asyncio.Event()
+    world = farm.rendering()
+
+    async def broken(delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
+        raise ZeroDivisionError
+
+    farm.queue.renew = broken  # type: ignore[method-assign]
+    working = asyncio.create_task(render.attend(world, await farm.receive(), since=0))
+    await asyncio.sleep(0.05)
+    await farm.clock.advance(20)
+
+    with pytest.raises(ZeroDivisionError):
+        await working
+    assert farm.renderer.ended == 1
+
+
+async def test_a_scene_that_cannot_be_rendered_fails_the_job_at_once(farm: MemoryFarm) -> None:
+    """The reason is on the job, and no other batch is tried."""
+    farm.renderer.report = errors.SceneError(
+        errors.FailureClass.SETTING_REFUSED, "there is no camera 'B'", "Name one of: A"
+    )
+    job = await farm.queued_job("1-4", batch_size=2)
+
+    assert await farm.work() is Outcome.JOB_FAILED
+    failed = await farm.job(job.id)
+    assert (failed.state, failed.reason) == (
+        jobs.JobState.FAILED,
+        "there is no camera 'B'. Name one of: A.",
+    )
+    assert await farm.work() is Outcome.OBSOLETE
+    assert await farm.queue.depth() == 0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [(False, Outcome.JOB_FAILED), (True, Outcome.DONE)]
+)
+async def test_missing_files_fail_the_job_unless_it_allows_them(
+    farm: MemoryFarm, allowed: bool, expected: Outcome
+) -> None:
+    """No frame is rendered with a texture missing, unless a person said so."""
+    farm.renderer.report = ports.SceneReport(
+        blender_version="5.0.1",
+        image=REPORT.image,
+        frame_pattern=REPORT.frame_pattern,
+        missing_files=("image wood: //wood.png",),
+    )
+    job = await farm.queued_job("1")
+    standing = await farm.table.get_job(job.id)
+    settings = job.settings.model_copy(update={"allow_missing_files": allowed})
+    await farm.table.replace_job(
+        standing.row.model_copy(update={"settings": settings}), etag=standing.etag
+    )
+
+    assert await farm.work() is expected
+    assert ("wood.png" in (await farm.job(job.id)).reason) is not allowed
+
+
+async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is kept, the reason shown, and the frame is published when there is room."""
+    job = await farm.queued_job("1")
+    publish, full = farm.share.publish, [True]
+
+    async def refused(job_id: str, unfinished: Path, name: str) -> bool:
+        if full:
+            raise errors.UnavailableError("the share is full")
+        return await publish(job_id, unfinished, name)
+
+    monkeypatch.setattr(farm.share, "publish", refused)
+    working = asyncio.create_task(farm.work())
+    await asyncio.sleep(0.05)
+    await farm.clock.advance(100)
+
+    assert (await farm.batch(job.id)).reason == "the share is full"
+    full.clear()
+    await farm.clock.advance(30)
+    await asyncio.sleep(0.05)
+    assert await working is Outcome.DONE
+    assert (await farm.batch(job.id)).reason == ""
+
+
+async def test_a_worker_asked_to_stop_gives_the_rest_back_at_once(farm: MemoryFarm) -> None:
+    """The frame in hand is finished; the batch waits for another worker, with nothing lost."""
+    job = await farm.queued_job("1-3")
+    farm.renderer.before = lambda _: setattr(farm, "stopping", True)
+
+    assert await farm.work() is Outcome.STOPPED
+    batch = await farm.batch(job.id)
+    assert (batch.state, batch.frames_done) == (batches.BatchState.QUEUED, 1)
+    farm.stopping = False
+    farm.renderer.before = lambda _: None
+    assert await farm.work("w2") is Outcome.DONE
+    assert farm.renderer.rendered == [1, 2, 3]
+
+
+async def test_a_cancelled_attempt_gives_the_batch_back_at_once(farm: MemoryFarm) -> None:
+    """When the grace is over Blender is ended, and no attempt is counted against the frame."""
+    job = await farm.queued_job("1-2")
+    farm.renderer.hold = asyncio.Event()
+    working = asyncio.create_task(farm.work())
+    await asyncio.sleep(0.05)
+    working.cancel()
+    await asyncio.wait({working})
+
+    assert working.cancelled()
+    assert farm.renderer.ended == 1
+    farm.renderer.hold = None
+    assert await farm.work("w2") is Outcome.DONE
+    assert (await farm.batch(job.id)).failures == ()
