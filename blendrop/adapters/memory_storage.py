@@ -1,0 +1,239 @@
+"""The storage account's ports in memory, for tests and for chaos that is quick and replays.
+
+Messages are kept as the text that a queue would carry and rows as the entities that a table would
+hold, so that what is written is what would be read.
+"""
+
+import datetime
+import itertools
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from blendrop import errors, ports
+from blendrop.adapters import job_entities
+from blendrop.domain import batches, jobs, messages
+
+Row = TypeVar("Row", jobs.Job, batches.Batch)
+
+
+class MemorySceneStore:
+    """Carries out `ports.SceneStore`."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, tuple[str, bytes, Mapping[str, str]]] = {}
+        self._versions = itertools.count(1)
+
+    def put(self, name: str, data: bytes, metadata: Mapping[str, str]) -> str:
+        """Upload a blob; return its ETag."""
+        etag = f'"0x{next(self._versions):016X}"'
+        self._blobs[name] = (etag, data, dict(metadata))
+        return etag
+
+    def remove(self, name: str) -> None:
+        """Delete a blob."""
+        del self._blobs[name]
+
+    async def find(self, name: str) -> ports.StoredScene:
+        """Return the newest version of a scene. Raises NotFoundError."""
+        etag, data, metadata = self._blob(name)
+        scene = jobs.SceneRef(name=name, etag=etag, size=len(data))
+        return ports.StoredScene(scene=scene, metadata=metadata)
+
+    async def read(self, scene: jobs.SceneRef, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`, fewer only where the file ends."""
+        return self._version(scene)[offset : offset + length]
+
+    async def download(self, scene: jobs.SceneRef, to: Path) -> None:
+        """Write the whole scene to `to`."""
+        to.write_bytes(self._version(scene))
+
+    def _blob(self, name: str) -> tuple[str, bytes, Mapping[str, str]]:
+        if name not in self._blobs:
+            raise errors.NotFoundError(f"cannot look at scene {name!r}: there is no such thing")
+        return self._blobs[name]
+
+    def _version(self, scene: jobs.SceneRef) -> bytes:
+        etag, data, _ = self._blob(scene.name)
+        if etag != scene.etag:
+            raise errors.ConflictError(f"cannot read scene {scene.name!r}: it was replaced")
+        return data
+
+
+@dataclass
+class _Message:
+    text: str
+    inserted: datetime.datetime
+    visible: datetime.datetime
+    receipt: str = ""
+    dequeued: int = 0
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A message on the poison queue."""
+
+    body: str
+    reason: str
+
+
+@dataclass
+class MemoryBatchQueue:
+    """Carries out `ports.BatchQueue`, with messages that come back by the clock."""
+
+    clock: ports.Clock
+    parked: list[Parked] = field(default_factory=list)
+    _messages: dict[str, _Message] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def put_text(self, text: str) -> None:
+        """Put any text on the queue, as somebody else might."""
+        now = self.clock.now()
+        self._messages[f"message-{next(self._numbers)}"] = _Message(text, now, now)
+
+    async def send(self, batch_messages: Sequence[messages.BatchMessage]) -> None:
+        """Put every message on the queue."""
+        for message in batch_messages:
+            self.put_text(messages.encode(message))
+
+    async def receive(self, *, lease: datetime.timedelta) -> ports.Delivery | None:
+        """Take one message, hidden from others for as long as `lease`; None if there is none."""
+        now = self.clock.now()
+        for message_id, message in self._messages.items():
+            if message.visible <= now:
+                message.dequeued += 1
+                return self._hidden(message_id, message, lease)
+        return None
+
+    async def renew(self, delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
+        """Keep the message hidden from now on; return the delivery with its new pop receipt."""
+        return self._hidden(delivery.message_id, self._held(delivery), lease)
+
+    async def give_back(self, delivery: ports.Delivery, *, delay: datetime.timedelta) -> None:
+        """Let others see the message after `delay`."""
+        self._hidden(delivery.message_id, self._held(delivery), delay)
+
+    async def delete(self, delivery: ports.Delivery) -> None:
+        """Remove the message for good."""
+        self._held(delivery)
+        del self._messages[delivery.message_id]
+
+    async def park(self, delivery: ports.Delivery, *, reason: str) -> None:
+        """Move the message, with the reason, to the poison queue."""
+        self.parked.append(Parked(body=delivery.body, reason=reason))
+        await self.delete(delivery)
+
+    async def depth(self) -> int:
+        """Return how many messages there are, hidden ones included."""
+        return len(self._messages)
+
+    def _hidden(
+        self, message_id: str, message: _Message, time: datetime.timedelta
+    ) -> ports.Delivery:
+        message.visible = self.clock.now() + time
+        message.receipt = f"receipt-{next(self._numbers)}"
+        return ports.Delivery(
+            message_id=message_id,
+            pop_receipt=message.receipt,
+            body=message.text,
+            dequeue_count=message.dequeued,
+            inserted=message.inserted,
+        )
+
+    def _held(self, delivery: ports.Delivery) -> _Message:
+        message = self._messages.get(delivery.message_id)
+        if message is None or message.receipt != delivery.pop_receipt:
+            raise errors.LeaseLostError(
+                f"message {delivery.message_id} was received by another worker or deleted"
+            )
+        return message
+
+
+class MemoryJobTable:
+    """Carries out `ports.JobTable`."""
+
+    def __init__(self) -> None:
+        self._entities: dict[tuple[str, str], tuple[str, job_entities.Entity]] = {}
+        self._versions = itertools.count(1)
+
+    async def add_job(self, job: jobs.Job) -> ports.Versioned[jobs.Job]:
+        """Add a job and list it; if it is there already, return the row that stands."""
+        if (job.id, job_entities.JOB) not in self._entities:
+            self._put(job_entities.of_job(job))
+        standing = await self.get_job(job.id)
+        self._put(job_entities.listed_by_time(standing.row))
+        if not standing.row.ended:
+            self._put(job_entities.listed_open(standing.row))
+        return standing
+
+    async def get_job(self, job_id: str) -> ports.Versioned[jobs.Job]:
+        """Return a job. Raises NotFoundError."""
+        return self._get(jobs.Job, job_id, job_entities.JOB)
+
+    async def replace_job(self, job: jobs.Job, *, etag: str) -> ports.Versioned[jobs.Job]:
+        """Change a job's row, if nobody has since. Raises ConflictError."""
+        replaced = self._replace(job_entities.of_job(job), etag)
+        if job.ended:
+            self._entities.pop((job_entities.OPEN, job.id), None)
+        elif job.state is jobs.JobState.QUEUED:
+            self._put(job_entities.listed_open(job))
+        return ports.Versioned(job, replaced)
+
+    async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
+        """Add the batches of one job; those that are there already stay as they are."""
+        for batch in job_batches:
+            if (batch.job, job_entities.batch_key(batch.number)) not in self._entities:
+                self._put(job_entities.of_batch(batch))
+
+    async def get_batch(self, job_id: str, number: int) -> ports.Versioned[batches.Batch]:
+        """Return a batch. Raises NotFoundError."""
+        return self._get(batches.Batch, job_id, job_entities.batch_key(number))
+
+    async def replace_batch(
+        self, batch: batches.Batch, *, etag: str
+    ) -> ports.Versioned[batches.Batch]:
+        """Change a batch's row, if nobody has since. Raises ConflictError."""
+        return ports.Versioned(batch, self._replace(job_entities.of_batch(batch), etag))
+
+    async def batches_of(
+        self, job_id: str, *, states: Collection[batches.BatchState] = ()
+    ) -> AsyncIterator[ports.Versioned[batches.Batch]]:
+        """Yield a job's batches by number; only those in one of `states`, if any are named."""
+        for partition, key in sorted(self._entities):
+            if partition == job_id and key.startswith(job_entities.BATCH_PREFIX):
+                found = self._get(batches.Batch, partition, key)
+                if not states or found.row.state in states:
+                    yield found
+
+    async def list_jobs(self, *, page_size: int, token: str = "") -> tuple[Sequence[jobs.Job], str]:
+        """Return a page of jobs, newest first, and the token of the next page or an empty one."""
+        keys = sorted(key for partition, key in self._entities if partition == job_entities.BY_TIME)
+        left = [key for key in keys if key > token]
+        page = left[:page_size]
+        listed = [self._entities[job_entities.BY_TIME, key][1]["job"] for key in page]
+        shown = [self._get(jobs.Job, job_id, job_entities.JOB).row for job_id in listed]
+        return shown, page[-1] if len(left) > page_size else ""
+
+    async def open_jobs(self) -> Sequence[str]:
+        """Return the ids of the jobs that have not ended."""
+        return sorted(key for partition, key in self._entities if partition == job_entities.OPEN)
+
+    def _put(self, entity: job_entities.Entity) -> str:
+        etag = f"etag-{next(self._versions)}"
+        self._entities[entity["PartitionKey"], entity["RowKey"]] = (etag, entity)
+        return etag
+
+    def _replace(self, entity: job_entities.Entity, etag: str) -> str:
+        key = (entity["PartitionKey"], entity["RowKey"])
+        if key not in self._entities:
+            raise errors.NotFoundError(f"cannot change row {key}: there is no such thing")
+        if self._entities[key][0] != etag:
+            raise errors.ConflictError(f"cannot change row {key}: it was changed since")
+        return self._put(entity)
+
+    def _get(self, kind: type[Row], partition: str, key: str) -> ports.Versioned[Row]:
+        if (partition, key) not in self._entities:
+            raise errors.NotFoundError(f"cannot read row {partition}/{key}: there is no such thing")
+        etag, entity = self._entities[partition, key]
+        return ports.Versioned(job_entities.to_row(kind, entity), etag)
