@@ -24,13 +24,13 @@ help: ## List what there is to do
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	touch $@
 
-node_modules := local/azurite/node_modules/complete
-$(node_modules): local/azurite/package-lock.json .venv/complete
-	$(BIN)/python -m local.azurite install
+azurite := local/azurite_package/node_modules/complete
+$(azurite): local/azurite_package/package-lock.json .venv/complete
+	@$(BIN)/python -m local.azurite
 	touch $@
 
 .PHONY: setup
-setup: .venv/complete $(node_modules) ## Install what the farm and the tests need, into this folder alone
+setup: .venv/complete $(azurite) ## Install what the farm and the tests need, into this folder alone
 	@$(BIN)/python -m local.blenders
 
 .PHONY: demo
@@ -51,6 +51,7 @@ check: .venv/complete ## Lint, formatting, types, import rules, drift of generat
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m infra.checks
 	@$(MAKE) --no-print-directory check-lock
 
 .PHONY: test

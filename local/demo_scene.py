@@ -1,7 +1,7 @@
 """What does the demo render? Drops that part and merge over a dark studio floor, in a loop.
 
-Run by Blender as a program of its own, never imported: `python local/demo_scene.py OUT.blend` with
-the interpreter that holds bpy, or `blender -b --factory-startup -P local/demo_scene.py -- OUT.blend`.
+Run by Blender as a program of its own, never imported: by the interpreter that holds bpy
+(`python local/demo_scene.py OUT.blend`), or by `blender -b -P local/demo_scene.py -- OUT.blend`.
 The scene is the same every time: nothing in it is left to chance, and the sampler's seed is fixed.
 """
 
@@ -9,10 +9,11 @@ import math
 import sys
 
 import bpy  # noqa: TID251 our own scene, run as a program of its own beside the package
-from mathutils import Vector
 
 FRAMES = 24
 BEADS = 9
+
+Point = tuple[float, float, float]
 
 
 def main(path: str) -> None:
@@ -23,7 +24,7 @@ def main(path: str) -> None:
     set_up_world(scene)
     build_studio(scene)
     build_drops(scene)
-    build_beads(scene)
+    build_beads()
     build_lights(scene)
     build_camera(scene)
     bpy.ops.wm.save_as_mainfile(filepath=path, compress=True)
@@ -42,7 +43,7 @@ def set_up_render(scene: bpy.types.Scene) -> None:
     scene.view_settings.look = "AgX - Medium High Contrast"
     cycles = scene.cycles
     cycles.device = "CPU"
-    cycles.samples = 9
+    cycles.samples = 8
     cycles.seed = 0
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = True
@@ -59,7 +60,7 @@ def set_up_world(scene: bpy.types.Scene) -> None:
     """A night-blue room that only just shows."""
     world = bpy.data.worlds.new("Night")
     scene.world = world
-    world.use_nodes = True
+    use_nodes(world)
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (0.008, 0.012, 0.03, 1)
     background.inputs["Strength"].default_value = 1.0
@@ -78,9 +79,7 @@ def build_studio(scene: bpy.types.Scene) -> None:
     mesh = bpy.data.meshes.new("Studio")
     mesh.from_pydata(vertices, [], faces)
     mesh.polygons.foreach_set("use_smooth", [True] * len(faces))
-    mesh.materials.append(
-        principled("Studio", color=(0.03, 0.035, 0.06), roughness=0.22, coat=0.0)
-    )
+    mesh.materials.append(principled("Studio", color=(0.03, 0.035, 0.06), roughness=0.22, coat=0.0))
     place(scene, "Studio", mesh)
 
 
@@ -140,7 +139,7 @@ def drop_material() -> bpy.types.Material:
     return material
 
 
-def build_beads(scene: bpy.types.Scene) -> None:
+def build_beads() -> None:
     """Small brass balls that roll in a ring on the floor; the nearest are out of focus."""
     brass = principled("Brass", color=(0.95, 0.60, 0.22), roughness=0.14, metallic=1.0)
     for number in range(BEADS):
@@ -159,13 +158,30 @@ def build_beads(scene: bpy.types.Scene) -> None:
 
 def build_lights(scene: bpy.types.Scene) -> None:
     """A warm key, a cool rim from behind, and a soft strip above that the coats reflect."""
-    area_light(scene, "Key", (-4.5, -3.5, 4.5), size=(2.2, 2.2), watts=420, color=(1.0, 0.72, 0.45))
-    area_light(scene, "Rim", (4.8, 3.0, 3.6), size=(1.2, 3.0), watts=520, color=(0.30, 0.55, 1.0))
-    area_light(scene, "Strip", (0.5, -0.5, 6.0), size=(5.0, 0.7), watts=220, color=(1.0, 0.95, 0.9))
-    area_light(scene, "Wall", (0.0, 4.0, 0.8), size=(6.0, 0.4), watts=110, color=(0.75, 0.2, 0.6), to=(0.0, 8.0, 3.0))
+    warm, cool, rose, white = (
+        (1.0, 0.72, 0.45),
+        (0.30, 0.55, 1.0),
+        (0.75, 0.2, 0.6),
+        (1.0, 0.95, 0.9),
+    )
+    area_light(scene, "Key", (-4.5, -3.5, 4.5), size=(2.2, 2.2), watts=420, color=warm)
+    area_light(scene, "Rim", (4.8, 3.0, 3.6), size=(1.2, 3.0), watts=520, color=cool)
+    area_light(scene, "Strip", (0.5, -0.5, 6.0), size=(5.0, 0.7), watts=220, color=white)
+    wall = (0.0, 8.0, 3.0)
+    area_light(scene, "Wall", (0.0, 4.0, 0.8), size=(6.0, 0.4), watts=110, color=rose, to=wall)
 
 
-def area_light(scene, name, location, *, size, watts, color, to=(0.0, 0.0, 1.2)):
+def area_light(
+    scene: bpy.types.Scene,
+    name: str,
+    location: Point,
+    *,
+    size: tuple[float, float],
+    watts: float,
+    color: Point,
+    to: Point = (0.0, 0.0, 1.2),
+) -> None:
+    """Add a rectangle of light that shines towards `to`."""
     light = bpy.data.lights.new(name, "AREA")
     light.shape = "RECTANGLE"
     light.size, light.size_y = size
@@ -191,9 +207,12 @@ def build_camera(scene: bpy.types.Scene) -> None:
     scene.camera = body
 
 
-def principled(name, *, color, roughness, metallic=0.0, coat=0.0):
+def principled(
+    name: str, *, color: Point, roughness: float, metallic: float = 0.0, coat: float = 0.0
+) -> bpy.types.Material:
+    """Make a material of Blender's one shader for most things."""
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    use_nodes(material)
     inputs = material.node_tree.nodes["Principled BSDF"].inputs
     inputs["Base Color"].default_value = (*color, 1)
     inputs["Roughness"].default_value = roughness
@@ -203,15 +222,26 @@ def principled(name, *, color, roughness, metallic=0.0, coat=0.0):
     return material
 
 
-def place(scene, name, data, location=(0, 0, 0)):
+def use_nodes(shaded: bpy.types.Material | bpy.types.World) -> None:
+    """Give it a node tree; since Blender 5.0 it has one from the start."""
+    if bpy.app.version < (5, 0, 0):
+        shaded.use_nodes = True
+
+
+def place(
+    scene: bpy.types.Scene, name: str, data: bpy.types.ID, location: Point = (0.0, 0.0, 0.0)
+) -> bpy.types.Object:
+    """Put an object with this data into the scene."""
     placed = bpy.data.objects.new(name, data)
     placed.location = location
     scene.collection.objects.link(placed)
     return placed
 
 
-def look_at(placed, point):
-    placed.rotation_euler = (Vector(point) - placed.location).to_track_quat("-Z", "Y").to_euler()
+def look_at(placed: bpy.types.Object, point: Point) -> None:
+    """Turn a camera or light, which look down by themselves, towards a point."""
+    x, y, z = (to - at for to, at in zip(point, placed.location, strict=True))
+    placed.rotation_euler = (math.acos(-z / math.hypot(x, y, z)), 0.0, -math.atan2(x, y))
 
 
 if __name__ == "__main__":

@@ -119,9 +119,11 @@ def _modifier_files(scene: Any) -> Iterator[Entry]:
         of_type = modifier.type
         if of_type == "MESH_CACHE" and not _on_disk(modifier.filepath, thing).is_file():
             yield _entry("mesh cache", f"{modifier.name} of {thing.name}", modifier.filepath)
-        if of_type == "OCEAN" and modifier.is_cached and not _on_disk(
-            modifier.filepath, thing
-        ).is_dir():
+        if (
+            of_type == "OCEAN"
+            and modifier.is_cached
+            and not _on_disk(modifier.filepath, thing).is_dir()
+        ):
             yield _entry("ocean cache", f"{modifier.name} of {thing.name}", modifier.filepath)
 
 
@@ -180,14 +182,16 @@ def _simulations(scene: Any) -> Iterator[Entry]:
         name = f"{modifier.name} of {thing.name}"
         if modifier.type == "FLUID" and not _fluid_is_baked(modifier):
             yield _entry(kind, name, modifier.domain_settings.cache_directory)
-        elif any(not _is_baked(cache) for cache in _point_caches(modifier)):
-            yield _entry(kind, name)
-        elif modifier.type == "NODES" and _simulates(modifier) and not _bakes_exist(modifier):
+        elif any(not _is_baked(cache) for cache in _point_caches(modifier)) or (
+            modifier.type == "NODES" and _simulates(modifier) and not _bakes_exist(modifier)
+        ):
             yield _entry(kind, name)
     world = scene.rigidbody_world
     if world and world.enabled and world.collection and world.collection.objects:
         moves = any(
-            thing.rigid_body and thing.rigid_body.type == "ACTIVE" and not thing.rigid_body.kinematic
+            thing.rigid_body
+            and thing.rigid_body.type == "ACTIVE"
+            and not thing.rigid_body.kinematic
             for thing in world.collection.objects
         )
         if moves and not _is_baked(world.point_cache):

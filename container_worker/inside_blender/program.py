@@ -28,13 +28,13 @@ import bpy  # noqa: TID251 this package runs inside Blender
 # At the end of the path, so that nothing of ours hides a module of Blender's.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from container_worker.inside_blender import (  # noqa: E402 only now can it be found
+from container_worker.inside_blender import (
     compositor_files,
     image_output,
     missing_files,
     scene_settings,
 )
-from container_worker.inside_blender.refusal import RefusedError  # noqa: E402
+from container_worker.inside_blender.refusal import RefusedError
 
 Message = dict[str, Any]
 PROGRESS_SECONDS = 0.5  # at least, between two progress messages
@@ -210,7 +210,9 @@ def _print_lines_at_once() -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         line_buffered = 1  # _IOLBF of glibc's and musl's stdio.h
-        libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, ctypes.c_size_t(0))
+        libc.setvbuf(
+            ctypes.c_void_p.in_dll(libc, "stdout"), None, line_buffered, ctypes.c_size_t(0)
+        )
 
 
 def main() -> None:

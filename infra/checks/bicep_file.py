@@ -203,6 +203,10 @@ def value_of(node: tree_sitter.Node) -> Value:
         return [value_of(child) for child in node.named_children if child.type != "comment"]
     if node.type == "for_statement":
         return Loop(_text(node.named_children[-2]), value_of(node.named_children[-1]))
+    return _scalar(node)
+
+
+def _scalar(node: tree_sitter.Node) -> str | int | bool | Expression | None:
     if node.type == "string" and all(c.type == "string_content" for c in node.named_children):
         return "".join(_text(child) for child in node.named_children)
     if node.type == "number":

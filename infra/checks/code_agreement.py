@@ -19,6 +19,7 @@ _PREFIX = "BLENDROP_"
 # What only the host's own extensions read of a connection (Microsoft Learn, "Connecting to host
 # storage with an identity").
 _HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
+_IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
 _EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
 
@@ -74,7 +75,8 @@ def worker_variables(folder: bicep_folder.BicepFolder) -> dict[str, bicep_file.V
 
 def image_variables(repository: Path) -> set[str]:
     """Return the variables of ours that the worker's image sets."""
-    return set(_IMAGE_VARIABLE.findall((repository / "container_worker/Dockerfile").read_text()))
+    dockerfile = (repository / "container_worker/Dockerfile").read_text()
+    return {name for env in _IMAGE_ENV.findall(dockerfile) for name in _IMAGE_VARIABLE.findall(env)}
 
 
 def _variables(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:

@@ -74,6 +74,7 @@ FUNCTIONS = frozenset(
 DECORATORS = frozenset(
     {
         "allowed",
+        "batchSize",
         "description",
         "maxLength",
         "maxValue",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from blendrop import errors
-from local.function_host import host, host_json, hosted_function
+from local.function_host import host, host_json
 
 
 def main() -> int:
@@ -27,8 +27,7 @@ def main() -> int:
     try:
         settings = host_json.read(Path("host.json"))
         app = importlib.import_module("function_app").app
-        functions = hosted_function.read(app, os.environ)
-        asyncio.run(host.run(functions, settings, port=port))
+        asyncio.run(host.run(app, settings, os.environ, port=port))
     except errors.BlendropError as failed:
         print(f"function host: {failed}", file=sys.stderr)
         return 1

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from local.function_host import host_json
+import azure.functions as func
+
+from local.function_host import host_json, hosted_function
 from local.function_host.blob_trigger import BlobTrigger
 from local.function_host.hosted_function import HostedFunction
 from local.function_host.http_trigger import HttpTriggers
@@ -27,9 +29,13 @@ class Trigger(Protocol):
 
 
 async def run(
-    functions: Sequence[HostedFunction], settings: host_json.Extensions, *, port: int
+    app: func.FunctionApp,
+    settings: host_json.Extensions,
+    environment: Mapping[str, str],
+    *,
+    port: int,
 ) -> None:
-    """Run all functions until SIGTERM or SIGINT.
+    """Run all functions of an app until SIGTERM or SIGINT.
 
     Raises:
         InvalidRequestError: a function cannot be run here.
@@ -39,7 +45,10 @@ async def run(
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, stopping.set)
+    functions = hosted_function.read(app, environment)
     await run_until(stopping, triggers(functions, settings, port=port))
+    if isinstance(app, func.AsgiFunctionApp) and app.startup_task_done:
+        await app.middleware.notify_shutdown()
 
 
 def triggers(

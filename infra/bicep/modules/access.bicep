@@ -82,10 +82,6 @@ resource dataStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
     resource jobs 'tables' existing = {
       name: names.jobsTable
     }
-
-    resource workers 'tables' existing = {
-      name: names.workersTable
-    }
   }
 }
 
@@ -109,7 +105,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
   name: applicationInsightsName
 }
 
-// The Functions host keeps locks, keys and packages in containers that it makes; the functions sign uploads.
+// The host keeps locks, keys and packages in containers that it makes itself.
 resource functionsBlobData 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage
   name: guid(dataStorage.id, functionsPrincipalId, roles.blobDataOwner)
@@ -133,47 +129,37 @@ resource functionsUploads 'Microsoft.Authorization/roleAssignments@2022-04-01' =
 // The host parks here what it could not hand over.
 resource functionsUploadsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::uploadsPoison
-  name: guid(dataStorage::queueService::uploadsPoison.id, functionsPrincipalId, roles.queueDataContributor)
+  name: guid(dataStorage::queueService::uploadsPoison.id, functionsPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataContributor)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataMessageSender)
   }
 }
 
-resource functionsBatches 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource functionsBatchesSend 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::batches
-  name: guid(dataStorage::queueService::batches.id, functionsPrincipalId, roles.queueDataContributor)
+  name: guid(dataStorage::queueService::batches.id, functionsPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataContributor)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataMessageSender)
   }
 }
 
-resource functionsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: dataStorage::queueService::poison
-  name: guid(dataStorage::queueService::poison.id, functionsPrincipalId, roles.queueDataContributor)
+resource functionsBatchesLength 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::batches
+  name: guid(dataStorage::queueService::batches.id, functionsPrincipalId, roles.queueDataReader)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataContributor)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
   }
 }
 
 resource functionsJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::tableService::jobs
   name: guid(dataStorage::tableService::jobs.id, functionsPrincipalId, roles.tableDataContributor)
-  properties: {
-    principalId: functionsPrincipalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.tableDataContributor)
-  }
-}
-
-resource functionsWorkers 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: dataStorage::tableService::workers
-  name: guid(dataStorage::tableService::workers.id, functionsPrincipalId, roles.tableDataContributor)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
@@ -252,7 +238,7 @@ resource platformImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// KEDA asks for the queue\'s length.
+// KEDA asks for the queue's length.
 resource platformBatches 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::batches
   name: guid(dataStorage::queueService::batches.id, platformPrincipalId, roles.queueDataReader)

@@ -75,6 +75,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
+// One at a time: an account takes one change of its endpoints at a time.
+@batchSize(1)
 resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
   for endpoint in endpointsToMake: {
     name: '${namePrefix}${endpoint.name}'

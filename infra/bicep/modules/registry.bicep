@@ -31,7 +31,6 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
   }
   properties: {
     adminUserEnabled: false
-    anonymousPullEnabled: false
     publicNetworkAccess: 'Enabled'
   }
 }

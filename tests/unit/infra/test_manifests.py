@@ -30,7 +30,8 @@ FAULTS = [
         id="wrong-type",
     ),
     pytest.param(
-        ("infra/kubernetes/base/network-policies.yaml", "endpointSelector", "podSelector", "invalid-manifest"),
+        ("infra/kubernetes/base/network-policies.yaml", "endpointSelector", "podSelector",
+         "invalid-manifest"),
         id="unknown-field-of-cilium",
     ),
     pytest.param(

@@ -42,11 +42,12 @@ def unpacked(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def _environment(folder: Path, requirements: Path) -> Path:
     """Make an environment with just these requirements, each by its hash; return its Python."""
     python = folder / "environment/bin/python"
+    install = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python)]
     for command in (
-        ["venv", "--quiet", "--python", sys.executable, folder / "environment"],
-        ["pip", "sync", "--quiet", "--require-hashes", "--python", python, requirements],
+        ["venv", "--quiet", "--python", sys.executable, str(folder / "environment")],
+        [*install, str(requirements)],
     ):
-        subprocess.run([UV, *command], check=True, timeout=240)
+        subprocess.run([str(UV), *command], check=True, timeout=240)
     return python
 
 

@@ -1,0 +1,322 @@
+"""One running Blender: how is it started, asked, watched and ended?"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from blendrop import errors
+
+log = structlog.stdlib.get_logger(__name__)
+
+_PROGRAM = Path(__file__).parent / "inside_blender" / "program.py"
+_SCENE_CLASSES = frozenset(
+    {
+        errors.FailureClass.SCENE_UNREADABLE,
+        errors.FailureClass.SETTING_REFUSED,
+        errors.FailureClass.MISSING_FILES,
+        errors.FailureClass.BLENDER_TOO_OLD,
+    }
+)
+_START_SECONDS = 120.0
+_LARGEST_FILE = 16 * 2**30  # bytes that Blender may write to one file
+_MOST_FILES = 4096  # that it may have open
+_LOOKS_EVERY = 0.5  # seconds between two looks at its memory and its log
+_LOG_SHOWN = 256 * 1024  # bytes
+_TAIL_LINES = 40
+_ANSWER_LIMIT = 16 * 2**20  # bytes of one line over the pipe
+_LOG_REMEDY = "Look at the frame's log, and render this frame in Blender to see what happens"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long Blender may take, and how much memory; seconds and bytes."""
+
+    load_seconds: float
+    frame_seconds: float
+    stall_seconds: float
+    memory_bytes: int = 0  # 0: whatever there is
+
+
+class Blender:
+    """A process that has answered `ready`; after a failure that ended it, it is not `alive`."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        answers: asyncio.StreamReader,
+        commands: int,
+        *,
+        log_path: Path,
+        bounds: Bounds,
+    ) -> None:
+        self.alive = True
+        self._process = process
+        self._answers = answers
+        self._commands = commands
+        self._log_path = log_path
+        self._log_from = 0
+        self._bounds = bounds
+        self._peak = 0  # bytes
+        self._killed = False
+        self._watching = asyncio.create_task(self._watch_memory())
+
+    @classmethod
+    async def start(cls, program: str, *, scratch: Path, bounds: Bounds) -> "Blender":
+        """Start a Blender executable, or a Python that has `bpy`, and wait until it is ready.
+
+        Raises:
+            FrameError: it ended, or said nothing in time.
+        """
+        scratch.mkdir(parents=True, exist_ok=True)
+        log_path = scratch / "blender.log"
+        command_read, command_write = os.pipe()
+        answer_read, answer_write = os.pipe()
+        pipe = ["--pipe", str(command_read), str(answer_write)]
+        try:
+            with log_path.open("wb") as printed:
+                process = await asyncio.create_subprocess_exec(
+                    *_command(program, pipe),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=printed,
+                    pass_fds=(command_read, answer_write),
+                    env=_environment(scratch),
+                    cwd=scratch,
+                    start_new_session=True,  # so that a kill reaches whatever it starts
+                )
+        except OSError as failed:
+            os.close(command_write)
+            os.close(answer_read)
+            raise errors.FrameError(
+                errors.FailureClass.CRASH,
+                f"Blender cannot be started as {program}: {failed}",
+                "Let BLENDROP_BLENDERS name Blender's executable or a Python that has bpy",
+            ) from failed
+        finally:
+            os.close(command_read)
+            os.close(answer_write)
+        _limit(process.pid)
+        blender = cls(
+            process, await _reader(answer_read), command_write, log_path=log_path, bounds=bounds
+        )
+        await blender._guarded(blender._answer("ready", _START_SECONDS, "start"))
+        return blender
+
+    async def load(self, scene_file: Path, settings: Mapping[str, object]) -> dict[str, Any]:
+        """Open a scene with the settings laid over it. Raises SceneError or FrameError."""
+        return await self._ask(
+            {"command": "load", "scene_file": str(scene_file), "settings": settings},
+            "loaded",
+            self._bounds.load_seconds,
+            "open the scene",
+        )
+
+    async def render(self, frame: int, to: Path) -> dict[str, Any]:
+        """Render a frame of the open scene to exactly that file. Raises FrameError."""
+        return await self._ask(
+            {"command": "render", "frame": frame, "path": str(to)},
+            "rendered",
+            self._bounds.frame_seconds,
+            f"render frame {frame}",
+        )
+
+    async def quit(self) -> None:
+        """Ask it to end, and see to it that it does."""
+        if self.alive:
+            with contextlib.suppress(OSError):
+                self._say({"command": "quit"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), 5)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End it and whatever it started, at once."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._killed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        os.close(self._commands)
+        self._watching.cancel()
+        await self._process.wait()
+
+    def last_log(self) -> str:
+        """Return what it printed since it was last asked for something."""
+        with self._log_path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(self._log_from, size - _LOG_SHOWN))
+            return file.read().decode("utf-8", "replace")
+
+    async def _ask(
+        self, command: Mapping[str, object], event: str, seconds: float, doing: str
+    ) -> dict[str, Any]:
+        self._log_from = self._log_path.stat().st_size
+        return await self._guarded(self._asked(command, event, seconds, doing))
+
+    async def _asked(
+        self, command: Mapping[str, object], event: str, seconds: float, doing: str
+    ) -> dict[str, Any]:
+        try:
+            self._say(command)
+        except BrokenPipeError:
+            raise await self._ended(doing) from None
+        return await self._answer(event, seconds, doing)
+
+    async def _guarded(self, asking: Any) -> dict[str, Any]:  # noqa: ANN401 any awaitable
+        """Leave no Blender behind that is in the middle of something, whatever interrupts us."""
+        try:
+            answer: dict[str, Any] = await asking
+        except errors.FrameError:
+            if self._process.returncode is not None:
+                await self.kill()
+            raise
+        except BaseException:
+            await self.kill()
+            raise
+        return answer
+
+    def _say(self, command: Mapping[str, object]) -> None:
+        os.write(self._commands, json.dumps(command).encode() + b"\n")
+
+    async def _answer(self, event: str, seconds: float, doing: str) -> dict[str, Any]:
+        """Read on until the answer comes; `progress` and a growing log are signs of life."""
+        began = sign = time.monotonic()
+        log_size = 0
+        while True:
+            try:
+                line = await asyncio.wait_for(self._answers.readline(), _LOOKS_EVERY)
+            except TimeoutError:
+                line = None
+            now = time.monotonic()
+            if line == b"":
+                raise await self._ended(doing)
+            if line is not None:
+                sign = now
+                answer = json.loads(line)
+                if answer["event"] == event:
+                    return dict(answer)
+                if answer["event"] == "error":
+                    raise self._refusal(answer)
+            size = self._log_path.stat().st_size
+            if size != log_size:
+                log_size, sign = size, now
+            if now - began > seconds:
+                raise await self._overdue(
+                    errors.FailureClass.FRAME_TIMEOUT,
+                    f"Blender took longer than {seconds:g} s to {doing}",
+                    "Make the frame cheaper, or raise BLENDROP_FRAME_SECONDS or "
+                    "BLENDROP_LOAD_SECONDS",
+                )
+            if now - sign > self._bounds.stall_seconds:
+                raise await self._overdue(
+                    errors.FailureClass.HANG,
+                    f"Blender showed no sign of progress for {self._bounds.stall_seconds:g} s as "
+                    f"it was to {doing}",
+                    f"{_LOG_REMEDY}, or raise BLENDROP_STALL_SECONDS",
+                )
+
+    def _refusal(self, answer: Mapping[str, str]) -> errors.FrameError:
+        failure_class = errors.FailureClass(answer["class"])
+        kind = errors.SceneError if failure_class in _SCENE_CLASSES else errors.FrameError
+        return kind(failure_class, answer["reason"], answer["remedy"], self._tail())
+
+    async def _overdue(
+        self, failure_class: errors.FailureClass, reason: str, remedy: str
+    ) -> errors.FrameError:
+        tail = self._tail()
+        await self.kill()
+        return errors.FrameError(failure_class, reason, remedy, tail)
+
+    async def _ended(self, doing: str) -> errors.FrameError:
+        """Return why a Blender that nobody ended is gone."""
+        code = await self._process.wait()
+        # SIGKILL that is not ours: the kernel's, or our own watch's, for want of memory.
+        if code == -signal.SIGKILL:
+            return errors.FrameError(
+                errors.FailureClass.OUT_OF_MEMORY,
+                f"Blender ran out of memory as it was to {doing}; it had {_mib(self._peak)} MiB",
+                "Make the scene lighter, or give the workers more memory",
+                self._tail(),
+            )
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with code {code}"
+        return errors.FrameError(
+            errors.FailureClass.CRASH,
+            f"Blender {how} as it was to {doing}",
+            _LOG_REMEDY,
+            self._tail(),
+        )
+
+    def _tail(self) -> str:
+        return "\n".join(self.last_log().splitlines()[-_TAIL_LINES:])
+
+    async def _watch_memory(self) -> None:
+        """Keep the peak of its memory; end it when it takes more than it may.
+
+        Watched rather than limited by the kernel: RLIMIT_AS counts address space, of which Blender
+        and graphics drivers reserve far more than they use.
+        """
+        statm = Path(f"/proc/{self._process.pid}/statm")
+        page = os.sysconf("SC_PAGE_SIZE")
+        while sys.platform == "linux":
+            with contextlib.suppress(OSError, IndexError):
+                self._peak = max(self._peak, int(statm.read_text().split()[1]) * page)
+            if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
+                log.warning("blender_over_memory", mib=_mib(self._peak))
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                return
+            await asyncio.sleep(_LOOKS_EVERY)
+
+
+def _command(program: str, pipe: list[str]) -> list[str]:
+    if Path(program).name.startswith("python"):
+        # Isolated: what lies in the folder or the environment is not imported.
+        return [program, "-I", str(_PROGRAM), *pipe]
+    quiet = ["-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
+    return [program, *quiet, "--python", str(_PROGRAM), "--", *pipe]
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Return all that Blender may know: no credential, identity endpoint or address of ours."""
+    home = str(scratch)
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    return kept | {
+        "HOME": home,
+        "TMPDIR": home,
+        "BLENDER_USER_RESOURCES": home,
+        "XDG_CACHE_HOME": home,
+        "XDG_CONFIG_HOME": home,
+    }
+
+
+def _limit(pid: int) -> None:
+    if sys.platform != "linux":
+        return  # prlimit is Linux's own; elsewhere is only a developer's machine
+    with contextlib.suppress(ProcessLookupError):  # gone already: its answer will tell
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (_MOST_FILES, _MOST_FILES))
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_ANSWER_LIMIT)
+    pipe = os.fdopen(descriptor, "rb", buffering=0)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
+def _mib(size: int) -> int:
+    return size // 2**20

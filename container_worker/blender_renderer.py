@@ -1,0 +1,135 @@
+"""Which Blender renders a scene, and when is it kept open?"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import images, job_settings
+from container_worker.blender import Blender, Bounds
+
+log = structlog.stdlib.get_logger(__name__)
+
+# Settings of a job that concern the farm, not Blender.
+_OURS = {"frames", "batch_size", "priority", "allow_missing_files"}
+
+
+class BlenderRenderer:
+    """Carries out `ports.Renderer`: one Blender, open from batch to batch of the same scene."""
+
+    def __init__(self, programs: Mapping[str, str], *, scratch: Path, bounds: Bounds) -> None:
+        self._programs = programs
+        self._scratch = scratch
+        self._bounds = bounds
+        self._blender: Blender | None = None
+        self._version = ""  # of the one that runs, as the settings name it
+        self._open: tuple[Path, job_settings.JobSettings] | None = None
+        self._report: ports.SceneReport | None = None
+        self._log = ""
+
+    async def warm_up(self) -> None:
+        """Start the newest Blender, so that the first scene does not wait for it."""
+        await self._running(list(self._programs)[-1])
+
+    async def open_scene(
+        self, path: Path, settings: job_settings.JobSettings, *, version: str
+    ) -> ports.SceneReport:
+        """Open a scene, or do nothing if it is open with the same settings.
+
+        Raises:
+            SceneError: no worker could render it as asked.
+            FrameError: this Blender failed at it (crash, out of memory, timeout).
+        """
+        asked = (path, settings)
+        if self._report is not None and self._open == asked and self._alive:
+            return self._report
+        self._open = self._report = None
+        blender = await self._running(self._fitting(version))
+        try:
+            loaded = await blender.load(path, settings.model_dump(exclude=_OURS))
+        finally:
+            self._log = blender.last_log()
+        self._report, self._open = _report(loaded), asked
+        log.info(
+            "scene_opened",
+            blender=self._report.blender_version,
+            image=self._report.image.model_dump(),
+            notes=self._report.notes,
+        )
+        return self._report
+
+    async def render(self, frame: int, to: Path) -> ports.RenderedFrame:
+        """Render a frame of the open scene to exactly that file. Raises FrameError."""
+        if self._blender is None:
+            raise RuntimeError("a scene must be open before a frame is rendered")
+        try:
+            rendered = await self._blender.render(frame, to)
+        finally:
+            self._log = self._blender.last_log()
+        folder = Path(rendered["extra_folder"])
+        return ports.RenderedFrame(
+            seconds=rendered["seconds"],
+            extra_files=tuple(
+                ports.ExtraFile(name=name, path=folder / name) for name in rendered["extra_files"]
+            ),
+        )
+
+    def last_log(self) -> str:
+        """Return what Blender printed while it worked on the last frame or scene."""
+        return self._log
+
+    async def close(self) -> None:
+        """End Blender, if it runs."""
+        if self._blender is not None:
+            await self._blender.quit()
+
+    @property
+    def _alive(self) -> bool:
+        return self._blender is not None and self._blender.alive
+
+    def _fitting(self, version: str) -> str:
+        """Return the oldest Blender that opens a file of this version; that changes it least."""
+        needed = _key(version) if version else (0,)
+        for candidate in self._programs:
+            if _key(candidate) >= needed:
+                return candidate
+        raise errors.SceneError(
+            errors.FailureClass.BLENDER_TOO_OLD,
+            f"the scene was saved by Blender {version}, and this worker has "
+            f"{', '.join(self._programs)}",
+            f"Save it with an older Blender, or give the workers Blender {version}",
+        )
+
+    async def _running(self, version: str) -> Blender:
+        if self._blender is not None and self._alive and self._version == version:
+            return self._blender
+        await self.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._blender = await Blender.start(
+            self._programs[version], scratch=self._scratch, bounds=self._bounds
+        )
+        self._version = version
+        return self._blender
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _report(loaded: Mapping[str, Any]) -> ports.SceneReport:
+    return ports.SceneReport(
+        blender_version=loaded["blender_version"],
+        image=images.ExpectedImage.model_validate(loaded["image"]),
+        frame_pattern=loaded["frame_pattern"],
+        missing_files=tuple(_named(missing) for missing in loaded["missing_files"]),
+        notes=tuple(loaded["notes"]),
+    )
+
+
+def _named(missing: Mapping[str, str] | str) -> str:
+    if isinstance(missing, str):
+        return missing
+    return f"{missing['kind']} {missing['name']}: {missing['path']}"

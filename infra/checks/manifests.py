@@ -1,0 +1,138 @@
+"""Are the Kubernetes manifests valid, and do they agree with the templates and the code?
+
+They are rendered by `kubectl kustomize` and held against the schemas of Kubernetes. What KEDA,
+Cilium and the Prometheus operator define is held against reduced schemas of our own (`schemas/`):
+no package carries theirs. A ScaledJob's job is held against Kubernetes' own schema as well.
+"""
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate  # type: ignore[import-untyped]
+
+from blendrop import settings
+from infra.checks import bicep_folder, code_agreement, kubernetes_rendering
+from infra.checks.finding import Finding
+from infra.checks.kubernetes_rendering import Manifest
+
+KUBERNETES = "1.34"
+COMPONENTS = ("pod-monitor", "spot")
+
+_SCHEMAS = Path(__file__).parent / "schemas"
+_REDUCED = {
+    "keda.sh/v1alpha1": "keda.json",
+    "cilium.io/v2": "cilium.json",
+    "monitoring.coreos.com/v1": "prometheus.json",
+}
+
+
+def broken(folder: Path, bicep: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield what is wrong with any overlay."""
+    pods: dict[str, Manifest] = {}
+    for overlay in sorted(path.name for path in (folder / "overlays").iterdir()):
+        for components in ((), COMPONENTS):
+            path = folder / "overlays" / overlay
+            try:
+                manifests = kubernetes_rendering.render(folder, overlay, components)
+            except ValueError as failed:
+                yield Finding(path, 1, "unrenderable", str(failed))
+                continue
+            for manifest in manifests:
+                for problem in invalid(manifest):
+                    name = f"{manifest['kind']} {manifest['metadata']['name']}"
+                    yield Finding(path, 1, "invalid-manifest", f"{name}: {problem}")
+            for text in _disagreements(manifests, bicep):
+                yield Finding(path, 1, "other-name", text)
+            if not components:
+                pods[overlay] = kubernetes_rendering.worker_pod(manifests)
+    if len(pods) > 1:
+        for text in _worker_differences(pods):
+            yield Finding(folder, 1, "other-worker", text)
+
+
+def invalid(manifest: Manifest) -> Iterator[str]:
+    """Yield why a manifest does not keep to its schema."""
+    if manifest["apiVersion"] in _REDUCED:
+        yield from _by_reduced_schema(manifest)
+    else:
+        yield from _by_kubernetes(manifest)
+    job = manifest.get("spec", {}).get("jobTargetRef")
+    if job is not None:
+        metadata = manifest["metadata"]
+        made = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job}
+        yield from _by_kubernetes(made)
+
+
+def _by_kubernetes(manifest: Manifest) -> Iterator[str]:
+    try:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as wrong:
+        yield str(wrong.message)
+    except kubernetes_validate.SchemaNotFoundError as unknown:
+        yield str(unknown.message)
+
+
+def _by_reduced_schema(manifest: Manifest) -> Iterator[str]:
+    schema = _schema(_REDUCED[manifest["apiVersion"]])
+    if manifest["kind"] not in schema["kinds"]:
+        yield f"{manifest['kind']} is not in infra/checks/schemas"
+        return
+    whole = {"$defs": schema.get("$defs", {}), **schema["kinds"][manifest["kind"]]}
+    for wrong in jsonschema.Draft202012Validator(whole).iter_errors(manifest["spec"]):
+        yield f"{wrong.json_path.replace('$', 'spec', 1)}: {wrong.message}"
+
+
+@functools.cache
+def _schema(file: str) -> dict[str, Any]:
+    held: dict[str, Any] = json.loads((_SCHEMAS / file).read_text())
+    return held
+
+
+def _worker_differences(pods: dict[str, Manifest]) -> Iterator[str]:
+    """Yield what tells the overlays' workers apart, beside how they end."""
+    comparable = []
+    for pod in pods.values():
+        (container,) = pod["containers"]
+        env = [one for one in container["env"] if one["name"] != "BLENDROP_IDLE_SECONDS"]
+        comparable.append({**pod, **container, "env": env, "restartPolicy": "", "containers": ""})
+    left, right = comparable
+    for key in sorted(left.keys() | right.keys()):
+        if left.get(key) != right.get(key):
+            yield f"the workers of {' and '.join(pods)} differ in {key}"
+
+
+def _disagreements(manifests: list[Manifest], bicep: bicep_folder.BicepFolder) -> Iterator[str]:
+    names = bicep.data("names")
+    by_kind = {manifest["kind"]: manifest for manifest in manifests}
+    container = kubernetes_rendering.worker_pod(manifests)["containers"][0]
+    mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    scaled = by_kind.get("ScaledJob") or by_kind["ScaledObject"]
+    trigger = scaled["spec"]["triggers"][0]["metadata"]
+    said = {
+        "the namespace": (by_kind["Namespace"]["metadata"]["name"], names["kubernetesNamespace"]),
+        "the service account": (
+            by_kind["ServiceAccount"]["metadata"]["name"],
+            names["kubernetesServiceAccount"],
+        ),
+        "the scaled queue": (trigger["queueName"], names["batchesQueue"]),
+        "the scaler's strategy": (trigger["queueLengthStrategy"], "all"),
+        "the share": (
+            by_kind["PersistentVolume"]["spec"]["csi"]["volumeAttributes"]["shareName"],
+            names["frameShare"],
+        ),
+        "the share's path": (mounts["frames"], names["frameSharePath"]),
+        "the scratch's path": (mounts["scratch"], names["scratchPath"]),
+        "the secret": (
+            by_kind["PersistentVolume"]["spec"]["csi"]["nodeStageSecretRef"]["name"],
+            names["frameShareKeySecret"],
+        ),
+    }
+    for what, (here, there) in said.items():
+        if here != there:
+            yield f"{what} is {here!r}, elsewhere {there!r}"
+    given = {one["name"] for one in container["env"]} | {"BLENDROP_BLENDERS"}
+    yield from code_agreement.disagreements(given, settings.WorkerSettings)

@@ -1,0 +1,210 @@
+"""How does a whole farm run on one machine? Azurite, the function app, and workers.
+
+Each is a process of its own, as in Azure; a worker that leaves is replaced, as Container Apps does.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blendrop import errors
+from local import azurite, blenders, child_process, farm_storage
+from local.farm_client import FarmClient
+
+_ROOT = Path(__file__).resolve().parents[1]
+_START_SECONDS = 90.0
+_GRACE = 5.0  # seconds to end by itself, for each process
+_SHORT_LIFE = 10.0  # seconds: a worker that leaves sooner has not worked
+_SHORT_LIVES = 3  # in a row, and it is not replaced any more
+_LOCAL_POLL = "0.1"  # seconds between two looks at the queue: nobody pays for them here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What kind of farm is wanted; a port of 0 is any free one."""
+
+    folder: Path  # of logs and scratch files
+    share: Path  # of frames
+    blenders: Mapping[str, str]
+    workers: int = 2
+    http_port: int = 0
+    storage_ports: tuple[int, int, int] = (0, 0, 0)
+    keep_storage: bool = False
+    core_tools: bool = False  # run `func start`, if it is installed
+    settings: Mapping[str, str] = field(default_factory=dict)  # BLENDROP_… for all processes
+
+
+class Farm:
+    """A running farm."""
+
+    def __init__(self, plan: Plan, storage: azurite.Azurite, http_port: int) -> None:
+        self.client = FarmClient(storage.connection_string, f"http://127.0.0.1:{http_port}")
+        self.workers: dict[str, child_process.ChildProcess] = {}
+        self._plan = plan
+        self._http_port = http_port
+        self._storage = storage
+        self._functions: child_process.ChildProcess | None = None
+        self._keeping: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start everything, and wait until uploads are taken and workers wait for them.
+
+        Raises:
+            UnavailableError: something did not start, with the reason and its log.
+        """
+        await farm_storage.create(self._storage.connection_string)
+        self._plan.share.mkdir(parents=True, exist_ok=True)
+        self._functions = await self._start_functions()
+        # The first starts are awaited here, so that a worker that cannot even start says why.
+        for number in range(1, self._plan.workers + 1):
+            name = f"worker-{number}"
+            self.workers[name] = await self._start_worker(name)
+        self._keeping = [
+            asyncio.create_task(self._storage.process.watch()),
+            asyncio.create_task(self._functions.watch()),
+            *(asyncio.create_task(self._keep_worker(name)) for name in self.workers),
+        ]
+        await self.beside(self._ready())
+
+    async def beside(self, doing: Coroutine[Any, Any, object]) -> None:
+        """Do something as long as the farm runs.
+
+        Raises:
+            UnavailableError: a part of the farm ended meanwhile, with the reason and its log.
+        """
+        task = asyncio.create_task(doing)
+        try:
+            done, _ = await asyncio.wait(
+                {task, *self._keeping}, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        for one in done:
+            one.result()
+
+    async def stop(self) -> None:
+        """End everything; the storage is ended by whoever started it."""
+        for task in self._keeping:
+            task.cancel()
+        if self._keeping:
+            await asyncio.wait(self._keeping)
+        started = [*self.workers.values(), *([self._functions] if self._functions else [])]
+        await asyncio.gather(*(process.stop(grace=_GRACE) for process in started))
+
+    async def _start_functions(self) -> child_process.ChildProcess:
+        port = str(self._http_port)
+        func = shutil.which("func") if self._plan.core_tools else None
+        host = [sys.executable, "-m", "local.function_host"]
+        return await child_process.start(
+            "function app",
+            [func, "start", "--port", port] if func else [*host, "--port", port],
+            environment=self._environment(
+                FUNCTIONS_WORKER_RUNTIME="python",
+                AzureWebJobsStorage=self._storage.connection_string,
+                BLENDROP_UPLOADS_DOOR="poll",
+                BLENDROP_NEWEST_BLENDER=list(self._plan.blenders)[-1],
+            ),
+            folder=_ROOT,
+            log=self._plan.folder / "functions.log",
+        )
+
+    async def _start_worker(self, name: str) -> child_process.ChildProcess:
+        return await child_process.start(
+            name,
+            [sys.executable, "-m", "container_worker"],
+            environment=self._environment(
+                BLENDROP_BLENDERS=blenders.written(self._plan.blenders),
+                BLENDROP_WORKER_NAME=name,
+                BLENDROP_SCRATCH=str(self._plan.folder / "scratch"),
+                BLENDROP_POLL_SECONDS=_LOCAL_POLL,
+            ),
+            folder=_ROOT,
+            log=self._plan.folder / f"{name}.log",
+        )
+
+    def _environment(self, **own: str) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {
+            **kept,
+            "PYTHONPATH": str(_ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "BLENDROP_LOG_FORMAT": "console",
+            "BLENDROP_STORAGE": self._storage.connection_string,
+            "BLENDROP_FRAME_SHARE": str(self._plan.share),
+            **own,
+            **self._plan.settings,
+        }
+
+    async def _keep_worker(self, name: str) -> None:
+        short_lives = 0
+        while True:
+            began = time.monotonic()
+            code = await self.workers[name].process.wait()
+            short_lives = short_lives + 1 if time.monotonic() - began < _SHORT_LIFE else 0
+            if short_lives == _SHORT_LIVES:
+                await self.workers[name].watch()
+            with self.workers[name].log.open("a", encoding="utf-8") as log:
+                log.write(f"--- {name} left with exit code {code}, and is replaced\n")
+            self.workers[name] = await self._start_worker(name)
+
+    async def _ready(self) -> None:
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await _until(self.client.healthy)
+                for worker in list(self.workers.values()):
+                    await _until(functools.partial(_says_ready, worker))
+        except TimeoutError:
+            raise errors.UnavailableError(
+                f"the farm did not start in {_START_SECONDS:g} s; its logs are in "
+                f"{self._plan.folder}"
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def running(plan: Plan) -> AsyncIterator[Farm]:
+    """Run a farm; when the block ends, however it does, nothing of it is left running.
+
+    Raises:
+        UnavailableError: something did not start, with the reason and its log.
+    """
+    for old in plan.folder.glob("*.log"):
+        old.unlink()
+    async with azurite.running(
+        plan.folder / "storage",
+        log=plan.folder / "azurite.log",
+        ports=plan.storage_ports,
+        keep=plan.keep_storage,
+    ) as storage:
+        farm = Farm(plan, storage, plan.http_port or _free_port())
+        try:
+            await farm.start()
+            yield farm
+        finally:
+            await farm.stop()
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    while not await holds():  # noqa: ASYNC110 other processes set no event here
+        await asyncio.sleep(0.1)
+
+
+async def _says_ready(worker: child_process.ChildProcess) -> bool:
+    return "worker_ready" in await asyncio.to_thread(worker.log.read_text, errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,19 @@
+"""What does plain Blender make of an animation, as `blender -b SCENE -o OUT/ -a` would?
+
+Run by a Python that holds bpy, as a program of its own: `python plain_blender.py SCENE FOLDER`.
+"""
+
+import sys
+
+import bpy  # noqa: TID251 run as a program of its own beside the package
+
+
+def main(scene_file: str, folder: str) -> None:
+    """Render the whole animation into a folder."""
+    bpy.ops.wm.open_mainfile(filepath=scene_file, load_ui=False)
+    bpy.context.scene.render.filepath = f"{folder}/"
+    bpy.ops.render.render(animation=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[-2:])
