@@ -120,16 +120,15 @@ def _key(version: str) -> tuple[int, ...]:
 
 
 def _report(loaded: Mapping[str, Any]) -> ports.SceneReport:
+    image = images.ExpectedImage.model_validate(loaded["image"])
+    pink = any(missing["kind"] == "image" for missing in loaded["missing_files"])
     return ports.SceneReport(
         blender_version=loaded["blender_version"],
-        image=images.ExpectedImage.model_validate(loaded["image"]),
+        image=image.model_copy(update={"textures_missing": pink}),
         frame_pattern=loaded["frame_pattern"],
-        missing_files=tuple(_named(missing) for missing in loaded["missing_files"]),
+        missing_files=tuple(
+            f"{missing['kind']} {missing['name']}: {missing['path']}"
+            for missing in loaded["missing_files"]
+        ),
         notes=tuple(loaded["notes"]),
     )
-
-
-def _named(missing: Mapping[str, str] | str) -> str:
-    if isinstance(missing, str):
-        return missing
-    return f"{missing['kind']} {missing['name']}: {missing['path']}"

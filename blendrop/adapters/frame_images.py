@@ -76,7 +76,7 @@ def _verify(path: Path, expected: images.ExpectedImage) -> frozenset[images.Fram
         raise _damaged(oiio.geterror())
     try:
         _compare(file, expected)
-        flags = _flags(_decoded(file), file.spec().channelnames)
+        flags = _flags(_decoded(file), file.spec().channelnames, expected)
     finally:
         file.close()
     _refuse_cut_off(path, expected.file_format)
@@ -102,11 +102,11 @@ def _damaged(reason: str) -> errors.FrameError:
 def _compare(file: oiio.ImageInput, expected: images.ExpectedImage) -> None:
     """Raise if the image is not what was asked for, naming everything that differs."""
     spec = file.spec()
-    asked = {
+    asked: dict[str, object] = {
         "format": _FORMATS.get(expected.file_format, file.format_name()),
         "size": (expected.width, expected.height),
     }
-    found = {"format": file.format_name(), "size": (spec.width, spec.height)}
+    found: dict[str, object] = {"format": file.format_name(), "size": (spec.width, spec.height)}
     if expected.file_format in _EXACT:
         asked["channels"], found["channels"] = expected.channels, spec.nchannels
         found["depth"] = str(spec.format)
@@ -156,7 +156,9 @@ def _decoded(file: oiio.ImageInput) -> Pixels:
     return first
 
 
-def _flags(pixels: Pixels, channels: tuple[str, ...]) -> frozenset[images.FrameFlag]:
+def _flags(
+    pixels: Pixels, channels: tuple[str, ...], expected: images.ExpectedImage
+) -> frozenset[images.FrameFlag]:
     flags = set()
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         flags.add(images.FrameFlag.NOT_A_NUMBER)
@@ -166,7 +168,7 @@ def _flags(pixels: Pixels, channels: tuple[str, ...]) -> frozenset[images.FrameF
         flags.add(images.FrameFlag.ONE_COLOR)
     if "A" in last_names and not pixels[..., last_names.index("A")].any():
         flags.add(images.FrameFlag.TRANSPARENT)
-    if color.shape[-1] == 3 and _pink_share(color) > _PINK_SHARE:
+    if expected.textures_missing and color.shape[-1] == 3 and _pink_share(color) > _PINK_SHARE:
         flags.add(images.FrameFlag.MISSING_TEXTURE_PINK)
     return frozenset(flags)
 

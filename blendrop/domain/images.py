@@ -16,6 +16,7 @@ class ExpectedImage(pydantic.BaseModel):
     channels: int  # 1 (BW), 3 (RGB) or 4 (RGBA); of the combined image where there are layers
     color_depth: str  # bits of a channel: "8", "16" or "32"
     view_layers: tuple[str, ...] = ()  # that a multilayer file must hold
+    textures_missing: bool = False  # so that Blender's pink is nobody's choice of colour
 
 
 class FrameFlag(StrEnum):

@@ -50,6 +50,7 @@ class Pipe:
         self.commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def start_reading(self) -> None:
+        """Take commands as they come, whatever Blender is busy with."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -60,6 +61,7 @@ class Pipe:
         os._exit(3)
 
     def say(self, event: str, **fields: object) -> None:
+        """Send one message to the worker."""
         line = json.dumps({"event": event, **fields}) + "\n"
         rest = line.encode()
         with self._write_lock:

@@ -123,9 +123,10 @@ async def test_a_job_that_is_not_to_be_rendered_is_not(
 async def test_redelivery_renders_only_what_is_missing(farm: MemoryFarm) -> None:
     """A worker vanishes in mid-batch; the next one keeps what is done."""
     job = await farm.queued_job("1-4")
-    vanishing = ScriptedRenderer(hold=asyncio.Event())
-    vanishing.hold.set()
-    vanishing.before = lambda frame: vanishing.hold.clear() if frame == 3 else None
+    hold = asyncio.Event()
+    hold.set()
+    vanishing = ScriptedRenderer(hold=hold)
+    vanishing.before = lambda frame: hold.clear() if frame == 3 else None
     since, delivery = farm.clock.elapsed(), await farm.receive()
     first = asyncio.create_task(
         render.attend(farm.rendering("w1", vanishing), delivery, since=since)
@@ -135,7 +136,7 @@ async def test_redelivery_renders_only_what_is_missing(farm: MemoryFarm) -> None
 
     assert await farm.work("w2") is Outcome.DONE
     assert (vanishing.rendered, farm.renderer.rendered) == ([1, 2], [3, 4])
-    vanishing.hold.set()
+    hold.set()
     assert await first is Outcome.LEASE_LOST
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
@@ -218,9 +219,9 @@ async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFa
 async def test_a_lease_is_renewed_while_a_frame_takes_longer_than_it(farm: MemoryFarm) -> None:
     """Both halves are renewed at a third of the lease, progress included."""
     job = await farm.queued_job("1-2")
-    farm.renderer.before = lambda frame: farm.renderer.hold.clear() if frame == 2 else None
-    farm.renderer.hold = asyncio.Event()
-    farm.renderer.hold.set()
+    hold = farm.renderer.hold = asyncio.Event()
+    hold.set()
+    farm.renderer.before = lambda frame: hold.clear() if frame == 2 else None
     working = asyncio.create_task(farm.work())
     await asyncio.sleep(0.05)
     for _ in range(9):
