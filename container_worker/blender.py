@@ -113,6 +113,11 @@ class Blender:
         await blender._guarded(blender._answer("ready", _START_SECONDS, "start"))
         return blender
 
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of its own."""
+        return self._process.pid
+
     async def load(self, scene_file: Path, settings: Mapping[str, object]) -> dict[str, Any]:
         """Open a scene with the settings laid over it. Raises SceneError or FrameError."""
         return await self._ask(
@@ -204,35 +209,45 @@ class Blender:
                 raise await self._ended(doing)
             if line is not None:
                 sign = now
-                answer = json.loads(line)
+                answer = await self._read_answer(line, doing)
                 if answer["event"] == event:
-                    return dict(answer)
+                    return answer
                 if answer["event"] == "error":
                     raise self._refusal(answer)
             size = self._log_path.stat().st_size
             if size != log_size:
                 log_size, sign = size, now
             if now - began > seconds:
-                raise await self._overdue(
+                raise await self._given_up(
                     errors.FailureClass.FRAME_TIMEOUT,
                     f"Blender took longer than {seconds:g} s to {doing}",
                     "Make the frame cheaper, or raise BLENDROP_FRAME_SECONDS or "
                     "BLENDROP_LOAD_SECONDS",
                 )
             if now - sign > self._bounds.stall_seconds:
-                raise await self._overdue(
+                raise await self._given_up(
                     errors.FailureClass.HANG,
                     f"Blender showed no sign of progress for {self._bounds.stall_seconds:g} s as "
                     f"it was to {doing}",
                     f"{_LOG_REMEDY}, or raise BLENDROP_STALL_SECONDS",
                 )
 
+    async def _read_answer(self, line: bytes, doing: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(line))
+        except ValueError:
+            raise await self._given_up(
+                errors.FailureClass.CRASH,
+                f"Blender answered {line[:80]!r}, which is no answer, as it was to {doing}",
+                _LOG_REMEDY,
+            ) from None
+
     def _refusal(self, answer: Mapping[str, str]) -> errors.FrameError:
         failure_class = errors.FailureClass(answer["class"])
         kind = errors.SceneError if failure_class in _SCENE_CLASSES else errors.FrameError
         return kind(failure_class, answer["reason"], answer["remedy"], self._tail())
 
-    async def _overdue(
+    async def _given_up(
         self, failure_class: errors.FailureClass, reason: str, remedy: str
     ) -> errors.FrameError:
         tail = self._tail()

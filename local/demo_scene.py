@@ -8,7 +8,7 @@ The scene is the same every time: nothing in it is left to chance, and the sampl
 import math
 import sys
 
-import bpy  # noqa: TID251 our own scene, run as a program of its own beside the package
+import bpy
 
 FRAMES = 24
 BEADS = 9

@@ -75,6 +75,13 @@ class Farm:
         ]
         await self.beside(self._ready())
 
+    @property
+    def functions_pid(self) -> int:
+        """The process of the function app's host."""
+        if self._functions is None:
+            raise RuntimeError("the farm has not been started")
+        return self._functions.process.pid
+
     async def beside(self, doing: Coroutine[Any, Any, object]) -> None:
         """Do something as long as the farm runs.
 

@@ -50,8 +50,10 @@ class FarmClient:
     async def healthy(self) -> bool:
         """Tell whether the function app answers."""
         try:
-            async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
-                answer = await http.get(f"{self.http}/api/health")
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT) as http,
+                http.get(f"{self.http}/api/health") as answer,
+            ):
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False

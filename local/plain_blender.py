@@ -5,7 +5,7 @@ Run by a Python that holds bpy, as a program of its own: `python plain_blender.p
 
 import sys
 
-import bpy  # noqa: TID251 run as a program of its own beside the package
+import bpy
 
 
 def main(scene_file: str, folder: str) -> None:

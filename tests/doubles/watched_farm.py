@@ -1,0 +1,114 @@
+"""A real farm on this machine, with what tests need to see of it."""
+
+import asyncio
+import collections
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from azure.storage.blob import aio as blobs
+from azure.storage.queue import aio as queues
+
+from blendrop import settings
+from blendrop.domain import frames, jobs
+from blendrop.usecases import show
+from local import farm
+
+
+class WatchedFarm:
+    """A farm, and how to upload, wait and look."""
+
+    def __init__(self, running: farm.Farm, plan: farm.Plan) -> None:
+        self.running = running
+        self.share = plan.share
+        self._folder = plan.folder
+
+    @property
+    def connection_string(self) -> str:
+        """How its storage is reached."""
+        return self.running.client.connection_string
+
+    async def upload(self, name: str, content: bytes, **metadata: str) -> str:
+        """Upload a scene as any client would; return the id of the job that this makes."""
+        async with blobs.BlobClient.from_connection_string(
+            self.connection_string, settings.SCENES_CONTAINER, name
+        ) as blob:
+            await blob.upload_blob(content, overwrite=True, metadata=metadata)
+            return jobs.id_of_upload(name, (await blob.get_blob_properties()).etag)
+
+    async def until(
+        self, job_id: str, holds: Callable[[show.JobView], bool] = lambda _: False
+    ) -> show.JobView:
+        """Return the first look at a job for which something holds, or the ended job."""
+        found: list[show.JobView] = []
+
+        async def look() -> None:
+            async for view in self.running.client.follow(job_id):
+                found.append(view)
+                if holds(view):
+                    return
+
+        await self.running.beside(look())
+        return found[-1]
+
+    async def send(self, queue: str, text: str) -> None:
+        """Put a message on a queue."""
+        async with self._queue(queue) as client:
+            await client.send_message(text)
+
+    async def depth(self, queue: str = settings.BATCHES_QUEUE) -> int:
+        """Return how many messages there are, hidden ones included."""
+        async with self._queue(queue) as client:
+            return int((await client.get_queue_properties()).approximate_message_count or 0)
+
+    async def until_empty(self, queue: str) -> None:
+        """Wait until every message of a queue was dealt with."""
+        async with asyncio.timeout(30):
+            while await self.depth(queue):  # noqa: ASYNC110 a queue of another process
+                await asyncio.sleep(0.1)
+
+    def _queue(self, name: str) -> queues.QueueClient:
+        return queues.QueueClient.from_connection_string(self.connection_string, name)
+
+    def frame_paths(self, job: jobs.Job) -> list[Path]:
+        """Return where the job's frames must stand."""
+        numbers = [number for batch in job.batches() for number in batch]
+        folder = self.share / job.id
+        return [folder / frames.file_name(job.frame_pattern, number) for number in numbers]
+
+    def times_rendered(self, job_id: str) -> Mapping[int, int]:
+        """Return how often each frame of a job was rendered, as all workers' logs say."""
+        lines = [line for line in self.log_lines("worker-*.log") if line.get("job") == job_id]
+        return collections.Counter(
+            line["frame"] for line in lines if line.get("event") == "frame_done"
+        )
+
+    def log_lines(self, pattern: str) -> list[dict[str, Any]]:
+        """Return the JSON lines of some logs."""
+        found = []
+        for log in sorted(self._folder.glob(pattern)):
+            for line in log.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(json.loads(line))
+        return [line for line in found if isinstance(line, dict)]
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, blenders: Mapping[str, str], *, workers: int = 2, **own: str
+) -> AsyncIterator[WatchedFarm]:
+    """Run a farm that logs JSON; `own` are further BLENDROP_ settings without that prefix."""
+    plan = farm.Plan(
+        folder=folder,
+        share=folder / "share",
+        blenders=blenders,
+        workers=workers,
+        settings={
+            "BLENDROP_LOG_FORMAT": "json",
+            **{f"BLENDROP_{name.upper()}": value for name, value in own.items()},
+        },
+    )
+    async with farm.running(plan) as started:
+        yield WatchedFarm(started, plan)

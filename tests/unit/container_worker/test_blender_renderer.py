@@ -1,0 +1,182 @@
+"""Does real Blender render what was asked, and what does it do with scenes that mean harm?"""
+
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from blendrop import errors
+from blendrop.adapters.frame_images import OpenImageIOVerifier
+from blendrop.domain import images
+from blendrop.domain.job_settings import JobSettings
+from container_worker.blender import Bounds
+from container_worker.blender_renderer import BlenderRenderer
+from local import pixel_compare
+
+_SCENES = Path(__file__).parents[2] / "doubles" / "scene_files.py"
+PLENTY = Bounds(load_seconds=60, frame_seconds=60, stall_seconds=60)
+Scenes = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def scene(blender_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    """Return what makes a scene of a kind, once."""
+    folder = tmp_path_factory.mktemp("scenes")
+
+    def made(kind: str) -> Path:
+        path = folder / f"{kind}.blend"
+        if not path.exists():
+            subprocess.run([blender_python, _SCENES, kind, path], check=True, capture_output=True)
+        return path
+
+    return made
+
+
+@pytest.fixture
+async def renderer(
+    installed_blenders: Mapping[str, str], tmp_path: Path
+) -> AsyncIterator[BlenderRenderer]:
+    """Return a renderer with every Blender of this machine."""
+    made = BlenderRenderer(installed_blenders, scratch=tmp_path / "blender", bounds=PLENTY)
+    yield made
+    await made.close()
+
+
+async def test_the_scene_says_what_is_not_asked_for(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """Size, format, name and frames are the .blend's own, and every frame is verified."""
+    report = await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+
+    assert report.frame_pattern == "tiny_####.png"
+    assert report.image == images.ExpectedImage(
+        file_format="PNG", width=32, height=18, channels=3, color_depth="8"
+    )
+    for frame in (1, 6, -3):
+        path = tmp_path / f"{frame}.png"
+        rendered = await renderer.render(frame, path)
+        assert rendered.seconds > 0
+        assert await OpenImageIOVerifier().verify(path, report.image) == frozenset()
+    assert pixel_compare.max_difference(tmp_path / "1.png", tmp_path / "6.png") > 0.1
+
+
+@pytest.mark.parametrize(
+    ("asked", "image"),
+    [
+        pytest.param(
+            JobSettings(format="OPEN_EXR", resolution_percent=200),
+            {"file_format": "OPEN_EXR", "width": 64, "height": 36},
+            id="EXR at 200 %",
+        ),
+        pytest.param(
+            JobSettings(format="OPEN_EXR_MULTILAYER", engine="CYCLES", samples=1),
+            {"file_format": "OPEN_EXR_MULTILAYER", "view_layers": ("ViewLayer",)},
+            id="multilayer, Cycles",
+        ),
+        pytest.param(JobSettings(format="JPEG"), {"file_format": "JPEG"}, id="JPEG"),
+    ],
+)
+async def test_what_is_asked_for_is_laid_over_the_scene(
+    renderer: BlenderRenderer,
+    scene: Scenes,
+    tmp_path: Path,
+    asked: JobSettings,
+    image: dict[str, object],
+) -> None:
+    """The image is as asked, not only the report of it."""
+    report = await renderer.open_scene(scene("tiny"), asked, version="5.0")
+
+    assert image.items() <= report.image.model_dump().items()
+    path = tmp_path / f"1{Path(report.frame_pattern).suffix}"
+    await renderer.render(1, path)
+    await OpenImageIOVerifier().verify(path, report.image)
+
+
+async def test_a_scene_stays_open_from_batch_to_batch(
+    renderer: BlenderRenderer, scene: Scenes
+) -> None:
+    """Opening it again with the same settings costs nothing; with others it is opened anew."""
+    first = await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    assert await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0") is first
+    other = JobSettings(format="JPEG")
+    assert await renderer.open_scene(scene("tiny"), other, version="5.0") is not first
+
+
+async def test_files_that_are_missing_are_named_before_the_first_frame(
+    renderer: BlenderRenderer, scene: Scenes
+) -> None:
+    """Blender itself would render it in pink, and say nothing."""
+    report = await renderer.open_scene(scene("missing_image"), JobSettings(), version="5.0")
+    assert report.missing_files == ("image gone: //textures/gone.png",)
+    assert report.image.textures_missing
+
+
+async def test_no_python_of_a_scene_ever_runs(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """Neither registered texts nor scripted drivers nor the handlers they would add."""
+    await renderer.open_scene(scene("script"), JobSettings(), version="5.0")
+    for frame in (1, 2):
+        await renderer.render(frame, tmp_path / f"{frame}.png")
+    assert not list((tmp_path / "blender").rglob("script-ran"))
+    assert not (Path.home() / "script-ran").exists()
+
+
+async def test_output_goes_nowhere_but_to_the_frames_own_folder(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """Whatever paths the .blend sets, in its output or in File Output nodes."""
+    escaped = Path("/tmp/blendrop-escaped")
+    assert not escaped.exists()
+    room = tmp_path / "room"
+    room.mkdir()
+    report = await renderer.open_scene(scene("escape"), JobSettings(), version="5.0")
+    rendered = await renderer.render(3, room / "out_0003.png")
+
+    assert report.frame_pattern == "out_####.png"
+    assert not escaped.exists()
+    assert rendered.extra_files
+    for extra in rendered.extra_files:
+        assert extra.path.resolve().is_relative_to(room)
+        assert ".." not in Path(extra.name).parts
+
+
+@pytest.mark.parametrize(
+    ("asked", "failure"),
+    [
+        (JobSettings(scene="Nowhere", frames="1"), errors.FailureClass.SETTING_REFUSED),
+        (JobSettings(camera="Nobody"), errors.FailureClass.SETTING_REFUSED),
+    ],
+)
+async def test_a_setting_that_does_not_fit_the_scene_is_refused_with_what_would(
+    renderer: BlenderRenderer, scene: Scenes, asked: JobSettings, failure: errors.FailureClass
+) -> None:
+    """The remedy names what is there."""
+    with pytest.raises(errors.SceneError) as refused:
+        await renderer.open_scene(scene("tiny"), asked, version="5.0")
+    assert refused.value.failure_class is failure
+    assert any(word in str(refused.value) for word in ("Scene", "Camera"))
+
+
+async def test_a_damaged_scene_fails_the_job_and_blender_goes_on(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """The head was whole; what comes after it was not."""
+    damaged = tmp_path / "damaged.blend"
+    whole = scene("tiny").read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(errors.SceneError) as refused:
+        await renderer.open_scene(damaged, JobSettings(), version="5.0")
+    assert refused.value.failure_class is errors.FailureClass.SCENE_UNREADABLE
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+
+
+async def test_a_scene_of_a_newer_blender_is_refused(
+    renderer: BlenderRenderer, scene: Scenes
+) -> None:
+    """The farm's engineer sees what the worker lacks."""
+    with pytest.raises(errors.SceneError, match=r"saved by Blender 9\.1") as refused:
+        await renderer.open_scene(scene("tiny"), JobSettings(), version="9.1")
+    assert refused.value.failure_class is errors.FailureClass.BLENDER_TOO_OLD
