@@ -24,7 +24,7 @@ def write(frames: Sequence[Path], to: Path) -> None:
     """
     step = -(-len(frames) // _MOST)
     shown = list(frames)[::step]
-    columns = math.ceil(math.sqrt(len(shown)))
+    columns = _columns(len(shown))
     rows = -(-len(shown) // columns)
     first = oiio.ImageBuf(str(shown[0])).spec()
     width = max((_WIDTH - _GAP) // columns - _GAP, 1)
@@ -42,6 +42,12 @@ def write(frames: Sequence[Path], to: Path) -> None:
         oiio.ImageBufAlgo.paste(sheet, x, y, 0, 0, small)
     if not sheet.write(str(to)):
         raise errors.UnavailableError(f"{to} cannot be written: {sheet.geterror()}")
+
+
+def _columns(count: int) -> int:
+    """Return about the square root, and of the numbers near it the one that leaves no gap."""
+    root = math.ceil(math.sqrt(count))
+    return min(range(root, root + 3), key=lambda columns: (-count % columns, columns))
 
 
 def _small(path: Path, width: int, height: int) -> oiio.ImageBuf:

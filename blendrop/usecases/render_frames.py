@@ -161,7 +161,7 @@ async def _render_frame(
     lease.check()
     await _patiently(world, lease, lambda: world.share.publish(job.id, unfinished, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
-    log.info("frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=sorted(flags))
+    log.info("frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=[str(flag) for flag in sorted(flags)])
 
 
 def _failure(
