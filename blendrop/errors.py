@@ -6,6 +6,7 @@ BlendropError
 ├── ConflictError           someone else changed it: read again and decide anew
 ├── UnavailableError        the world is away or full: wait, keep what is held, try again
 ├── LeaseLostError          the batch belongs to someone else now: stop at once, delete nothing
+├── UnfitWorkerError        this worker fails whatever it does: leave, and be replaced
 ├── UnreadableMessageError  no later attempt can read it: park the message, with the reason
 └── FrameError              this frame has no good image from this attempt: count it, go on
     └── SceneError          no frame of this scene can be rendered as asked: fail the job
@@ -54,6 +55,10 @@ class UnavailableError(BlendropError):
 
 class LeaseLostError(BlendropError):
     """The hold on a batch has ended: renewal was refused, or its time ran out."""
+
+
+class UnfitWorkerError(BlendropError):
+    """A worker fails whatever it is given."""
 
 
 class UnreadableMessageError(BlendropError):

@@ -81,6 +81,8 @@ class FunctionSettings(Settings):
     frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
     scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
     name_length: int = pydantic.Field(512, ge=1, le=1024, alias="BLENDROP_NAME_LENGTH")
+    # A submission in the making is left in peace this long by the sweeper.
+    settling_seconds: float = pydantic.Field(120, ge=0, alias="BLENDROP_SETTLING_SECONDS")
 
     @property
     def limits(self) -> job_settings.Limits:
@@ -113,6 +115,10 @@ class WorkerSettings(Settings):
     blender_memory_mib: int = pydantic.Field(0, ge=0, alias="BLENDROP_BLENDER_MEMORY_MIB")  # 0: all
     frame_attempts: int = pydantic.Field(3, ge=1, alias="BLENDROP_FRAME_ATTEMPTS")
     retry_seconds: float = pydantic.Field(10, ge=0, alias="BLENDROP_RETRY_SECONDS")
+    breaker_frames: int = pydantic.Field(10, ge=1, alias="BLENDROP_BREAKER_FRAMES")
+    breaker_share: float = pydantic.Field(0.5, ge=0, le=1, alias="BLENDROP_BREAKER_SHARE")
+    failed_jobs: int = pydantic.Field(3, ge=1, alias="BLENDROP_FAILED_JOBS")
+    image_pixels: int = pydantic.Field(2**28, ge=1, alias="BLENDROP_IMAGE_PIXELS")
 
     def commands(self) -> dict[str, str]:
         """Return the program of each Blender by its version, oldest first."""

@@ -14,6 +14,7 @@ from blendrop.adapters import (
     frame_folder,
     system_clock,
 )
+from blendrop.domain import circuit_breaker
 from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
@@ -57,6 +58,7 @@ def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
         limits=chosen.limits,
+        settling=datetime.timedelta(seconds=chosen.settling_seconds),
     )
 
 
@@ -90,6 +92,10 @@ def rendering(
         lease=datetime.timedelta(seconds=chosen.lease_seconds),
         frame_attempts=chosen.frame_attempts,
         retry_delay=datetime.timedelta(seconds=chosen.retry_seconds),
+        breaker=circuit_breaker.CircuitBreaker(
+            first_frames=chosen.breaker_frames, share=chosen.breaker_share
+        ),
+        largest_image=chosen.image_pixels,
     )
 
 

@@ -70,6 +70,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
             poll_seconds=chosen.poll_seconds,
             idle_seconds=chosen.idle_seconds,
             grace_seconds=chosen.stop_grace_seconds,
+            failed_jobs=chosen.failed_jobs,
         )
     finally:
         await renderer.close()

@@ -15,6 +15,32 @@ log = structlog.stdlib.get_logger(__name__)
 _LONGEST_PAUSE = 30.0  # seconds between two tries while the storage is away
 
 
+_FRUITLESS = frozenset({render.Outcome.RETRY, render.Outcome.FAILED})
+
+
+@dataclass
+class _Fitness:
+    """Whether it may be this worker that fails, and not what it renders."""
+
+    failed_jobs: int  # at most, in a row
+    _failed: set[str] = field(default_factory=set)
+
+    def note(self, attended: render.Attended | None) -> None:
+        """Take a batch into account. Raises UnfitWorkerError."""
+        if attended is None:
+            return
+        if attended.frames_done:
+            self._failed.clear()
+        elif attended.outcome in _FRUITLESS:
+            self._failed.add(attended.job)
+        if len(self._failed) >= self.failed_jobs:
+            raise errors.UnfitWorkerError(
+                f"every frame of {len(self._failed)} jobs in a row failed here: "
+                f"{', '.join(sorted(self._failed))}. The worker leaves, to be replaced by a new "
+                "one; if that fails, too, look at its disk, memory and Blender"
+            )
+
+
 @dataclass
 class Stopping:
     """Whether the worker was asked to stop; SIGTERM sets it."""
@@ -39,11 +65,16 @@ async def run(
     poll_seconds: float,
     idle_seconds: float,
     grace_seconds: float,
+    failed_jobs: int,
 ) -> None:
     """Attend to messages, one at a time, until asked to stop, or idle for `idle_seconds` (0: ever).
 
     After a stop was asked for, the frame in hand has `grace_seconds` to finish.
+
+    Raises:
+        UnfitWorkerError: batches of `failed_jobs` jobs in a row came to nothing here.
     """
+    fitness = _Fitness(failed_jobs)
     idle_since = world.clock.elapsed()
     pause = poll_seconds
     while not stopping.requested.is_set():
@@ -51,7 +82,7 @@ async def run(
         try:
             delivery = await world.queue.receive(lease=world.lease)
             if delivery is not None:
-                await _attend(world, stopping, delivery, since, grace_seconds)
+                fitness.note(await _attend(world, stopping, delivery, since, grace_seconds))
                 idle_since = world.clock.elapsed()
         except errors.UnavailableError as away:
             log.warning("storage_unavailable", reason=str(away), retry_in=pause)
@@ -72,7 +103,8 @@ async def _attend(
     delivery: ports.Delivery,
     since: float,
     grace_seconds: float,
-) -> None:
+) -> render.Attended | None:
+    """Return what became of the message; None if the grace was over before it was done."""
     attending = asyncio.create_task(render.attend(world, delivery, since=since))
     stop_requested = asyncio.create_task(stopping.requested.wait())
     try:
@@ -83,8 +115,11 @@ async def _attend(
             log.warning("grace_over", reason=f"the frame took longer than {grace_seconds} s")
             attending.cancel()
             await asyncio.wait({attending})
-        if not attending.cancelled():
-            log.info("message_attended", outcome=attending.result(), message=delivery.message_id)
+        if attending.cancelled():
+            return None
+        attended = attending.result()
+        log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
+        return attended
     finally:
         stop_requested.cancel()
         attending.cancel()

@@ -9,7 +9,6 @@ that could have happened anyway, so that sweeping twice, or beside a worker, cha
 - a job that has ended, but is still listed as open: it leaves the list.
 """
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,6 @@ from blendrop.domain import batches, jobs, messages
 from blendrop.usecases import settle, submit
 
 log = structlog.stdlib.get_logger(__name__)
-
-# A submission or a batch in the making is left in peace this long.
-_SETTLING = datetime.timedelta(minutes=2)
 
 
 @dataclass
@@ -75,7 +71,7 @@ async def _repaired(
         swept.unlisted += 1
         log.warning("job_unlisted", job=job.id, reason=f"it is {job.state}, and was listed as open")
         return None
-    if now - job.changed < _SETTLING:
+    if now - job.changed < world.settling:
         return None
     if job.state is jobs.JobState.SUBMITTED:
         await submit.finish(world, standing)

@@ -8,6 +8,7 @@ message, last.
 import asyncio
 import datetime
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
@@ -32,10 +33,19 @@ class Outcome(StrEnum):
     HELD = "held"  # another worker's lease on the batch still runs
     OBSOLETE = "obsolete"  # nothing was left to do: the batch or its job had ended
     PARKED = "parked"  # no attempt could ever read it
-    JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked
+    JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked, or too many fail
 
 
-async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) -> Outcome:
+@dataclass(frozen=True)
+class Attended:
+    """A message that was carried out, or left."""
+
+    outcome: Outcome
+    job: str = ""  # empty if the message could not be read
+    frames_done: int = 0  # in this attempt
+
+
+async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) -> Attended:
     """Carry out one message; `since` is the clock's elapsed time when its lease began.
 
     Raises:
@@ -48,18 +58,19 @@ async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) ->
     except (errors.UnreadableMessageError, errors.NotFoundError) as unusable:
         log.error("message_parked", reason=str(unusable), message_id=delivery.message_id)
         await world.queue.park(delivery, reason=str(unusable))
-        return Outcome.PARKED
+        return Attended(Outcome.PARKED)
     with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
         if (outcome := await _turned_away(world, delivery, job.row, standing)) is not None:
-            return outcome
+            return Attended(outcome, message.job)
         done = await _frames_done(world, job.row, standing.row)
         try:
             lease = await _claim(world, delivery, standing, done, since)
         except errors.ConflictError:
             log.info("batch_held", reason="another worker claimed it at the same moment")
-            return Outcome.HELD
+            return Attended(Outcome.HELD, message.job)
         with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
-            return await _attempt(world, lease, job, done)
+            outcome = await _attempt(world, lease, job, done)
+        return Attended(outcome, message.job, lease.batch.frames_done - len(done))
 
 
 async def _turned_away(
@@ -153,7 +164,10 @@ async def _attempt(
         try:
             await lease.guard(render_frames.missing(world, lease, job, done))
         except errors.SceneError as unusable:
-            return await _fail_job(world, lease, unusable)
+            reason = f"{unusable.reason}. {unusable.remedy}."
+            return await _fail_job(world, lease, reason)
+        if reason := await _reason_to_stop(world, lease.batch):
+            return await _fail_job(world, lease, reason)
         return await _conclude(world, lease)
     except errors.LeaseLostError as lost:
         log.warning("lease_lost", reason=str(lost))
@@ -167,8 +181,16 @@ async def _attempt(
         raise
 
 
-async def _fail_job(world: Rendering, lease: Lease, unusable: errors.SceneError) -> Outcome:
-    reason = f"{unusable.reason}. {unusable.remedy}."
+async def _reason_to_stop(world: Rendering, batch: batches.Batch) -> str:
+    if not batch.failures:
+        return ""  # what this batch adds speaks for the job
+    others = [
+        one.row async for one in world.jobs.batches_of(batch.job) if one.row.number != batch.number
+    ]
+    return world.breaker.reason_to_stop([batch, *others], frame_attempts=world.frame_attempts)
+
+
+async def _fail_job(world: Rendering, lease: Lease, reason: str) -> Outcome:
     await settle.failed(world.jobs, lease.batch.job, reason=reason, now=world.clock.now())
     await lease.record(batches.BatchState.CANCELLED)
     await world.share.clear_rooms(lease.batch.job)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, frames, jobs
+from blendrop.domain import batches, circuit_breaker, frames, jobs
 from blendrop.usecases.lease import Lease
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,6 +41,8 @@ class Rendering:
     lease: datetime.timedelta
     frame_attempts: int
     retry_delay: datetime.timedelta  # before the second attempt; doubled before each later one
+    breaker: circuit_breaker.CircuitBreaker
+    largest_image: int  # pixels
 
 
 def for_good(world: Rendering, failure: batches.FrameFailure | None) -> bool:
@@ -109,6 +111,14 @@ async def _opened(world: Rendering, job: jobs.Job, path: Path) -> ports.SceneRep
             "Pack them (File > External Data > Pack Resources) and upload it again, or set "
             "allow_missing_files to render without them",
         )
+    if report.image.width * report.image.height > world.largest_image:
+        raise errors.SceneError(
+            errors.FailureClass.SETTING_REFUSED,
+            f"its images have {report.image.width} × {report.image.height} pixels, more than the "
+            f"{world.largest_image} that this farm renders",
+            "Give a smaller resolution, or resolution_percent, or ask the farm's engineer to raise "
+            "BLENDROP_IMAGE_PIXELS",
+        )
     return report
 
 
@@ -161,7 +171,12 @@ async def _render_frame(
     lease.check()
     await _patiently(world, lease, lambda: world.share.publish(job.id, unfinished, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
-    log.info("frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=[str(flag) for flag in sorted(flags)])
+    log.info(
+        "frame_done",
+        frame=frame,
+        seconds=round(rendered.seconds, 3),
+        flags=[str(flag) for flag in sorted(flags)],
+    )
 
 
 def _failure(

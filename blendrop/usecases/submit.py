@@ -6,6 +6,7 @@ done. The order is: job row, batch rows, messages, and last the job's state `que
 that all of it is there.
 """
 
+import datetime
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +28,7 @@ class Submission:
     share: ports.FrameShare
     clock: ports.Clock
     limits: job_settings.Limits
+    settling: datetime.timedelta  # a submission in the making is left in peace this long
 
 
 async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jobs.Job | None:

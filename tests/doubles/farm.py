@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blendrop import ports
 from blendrop.adapters import frame_folder, memory_storage
-from blendrop.domain import batches, frames, job_settings, jobs
+from blendrop.domain import batches, circuit_breaker, frames, job_settings, jobs
 from blendrop.usecases import render, submit
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
@@ -49,6 +49,7 @@ class MemoryFarm:
             share=self.share,
             clock=self.clock,
             limits=job_settings.Limits(newest_blender=newest_blender, default_batch_size=4),
+            settling=datetime.timedelta(minutes=2),
         )
 
     def rendering(self, worker: str = "w1", renderer: ports.Renderer | None = None) -> Rendering:
@@ -66,6 +67,8 @@ class MemoryFarm:
             lease=LEASE,
             frame_attempts=3,
             retry_delay=datetime.timedelta(seconds=10),
+            breaker=circuit_breaker.CircuitBreaker(),
+            largest_image=1_000_000,
         )
 
     async def queued_job(self, text: str = "1-4", *, batch_size: int = 4) -> jobs.Job:
@@ -97,7 +100,8 @@ class MemoryFarm:
     async def work(self, worker: str = "w1") -> render.Outcome:
         """Let a worker attend to the next message."""
         since = self.clock.elapsed()
-        return await render.attend(self.rendering(worker), await self.receive(), since=since)
+        attended = await render.attend(self.rendering(worker), await self.receive(), since=since)
+        return attended.outcome
 
     async def job(self, job_id: str) -> jobs.Job:
         """Return a job's row."""

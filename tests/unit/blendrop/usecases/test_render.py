@@ -1,6 +1,7 @@
 """The worker protocol, row by row (docs/worker-protocol.md)."""
 
 import asyncio
+import dataclasses
 import datetime
 from pathlib import Path
 
@@ -137,7 +138,7 @@ async def test_redelivery_renders_only_what_is_missing(farm: MemoryFarm) -> None
     assert await farm.work("w2") is Outcome.DONE
     assert (vanishing.rendered, farm.renderer.rendered) == ([1, 2], [3, 4])
     hold.set()
-    assert await first is Outcome.LEASE_LOST
+    assert (await first).outcome is Outcome.LEASE_LOST
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
@@ -211,7 +212,7 @@ async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFa
     await farm.queue.delete(delivery)
     await farm.clock.advance(20)
 
-    assert await working is Outcome.LEASE_LOST
+    assert (await working).outcome is Outcome.LEASE_LOST
     assert farm.renderer.ended == 1
     assert (await farm.batch(job.id)).state is batches.BatchState.RENDERING
 
@@ -358,3 +359,44 @@ async def test_a_cancelled_attempt_gives_the_batch_back_at_once(farm: MemoryFarm
     farm.renderer.hold = None
     assert await farm.work("w2") is Outcome.DONE
     assert (await farm.batch(job.id)).failures == ()
+
+
+async def test_a_job_whose_first_frames_fail_is_stopped(farm: MemoryFarm) -> None:
+    """Nobody pays for the rest of it; the reason names frames, cause and remedy."""
+    doomed = await farm.queued_job("1-40", batch_size=10)
+    farm.renderer.failing = {frame: [crash()] * 9 for frame in range(1, 41)}
+    outcomes = [await farm.work() for _ in range(4)]
+    assert outcomes == [Outcome.RETRY] * 4
+    await farm.clock.advance(15)
+    assert await farm.work() is Outcome.JOB_FAILED
+    stopped = await farm.job(doomed.id)
+    assert stopped.state is jobs.JobState.FAILED
+    assert "10 of the 10 frames tried so far fail: 1-10" in stopped.reason
+    assert "SIGSEGV" in stopped.reason
+    rendered = len(farm.renderer.rendered)
+    for _ in range(3):
+        assert await farm.work() is Outcome.OBSOLETE
+    assert len(farm.renderer.rendered) == rendered
+
+
+async def test_a_job_whose_first_frames_fail_once_goes_on(farm: MemoryFarm) -> None:
+    """A first failure may be the worker's: one bad worker must not end a good job."""
+    job = await farm.queued_job("1-20", batch_size=20)
+    farm.renderer.failing = {frame: [crash()] for frame in range(1, 21)}
+
+    assert await farm.work() is Outcome.RETRY
+    await farm.clock.advance(15)
+    assert await farm.work() is Outcome.DONE
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_images_larger_than_the_farm_renders_are_refused(farm: MemoryFarm) -> None:
+    """Before the first frame, with both numbers and what to do."""
+    job = await farm.queued_job("1")
+    large = REPORT.image.model_copy(update={"width": 2000, "height": 1000})
+    farm.renderer.report = dataclasses.replace(REPORT, image=large)
+
+    assert await farm.work() is Outcome.JOB_FAILED
+    reason = (await farm.job(job.id)).reason
+    assert "2000 × 1000" in reason
+    assert "BLENDROP_IMAGE_PIXELS" in reason
