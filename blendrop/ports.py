@@ -173,35 +173,26 @@ class FrameShare(Protocol):
         """Return those of `names` that stand in the job's folder."""
         ...
 
-    async def make_room(self, job_id: str, *, attempt: str) -> Path:
-        """Return a new, empty folder beside the job's frames, for one attempt's unfinished files.
+    async def publish(self, job_id: str, file: Path, name: str) -> bool:
+        """Copy a verified file to its final name; False if another worker's already stands there.
+
+        Either way one whole file stands there.
 
         Raises:
-            UnavailableError: the share is full, read-only or away.
+            UnavailableError: the share is full, read-only or away; nothing stands there.
         """
         ...
 
-    async def publish(self, job_id: str, unfinished: Path, name: str) -> bool:
-        """Give a verified file its final name; False if another worker's already stands there.
-
-        Either way one whole file stands there, and `unfinished` is gone.
-        """
-        ...
-
-    async def keep(self, job_id: str, unfinished: Path, name: str) -> None:
-        """Move a file that goes with a frame (an extra output) to `name` below the job's folder."""
+    async def keep(self, job_id: str, file: Path, name: str) -> None:
+        """Copy a file that goes with a frame (an extra output) to `name` below the job's folder."""
         ...
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:
         """Write a frame's log to `name` below the job's folder, in place of an older one."""
         ...
 
-    async def clear_room(self, room: Path) -> None:
-        """Remove an attempt's folder with all that is left in it."""
-        ...
-
-    async def clear_rooms(self, job_id: str) -> None:
-        """Remove every attempt's folder of a job that has ended."""
+    async def clear_unfinished(self, job_id: str) -> None:
+        """Remove what workers that vanished left half copied, of a job that has ended."""
         ...
 
 
@@ -228,6 +219,7 @@ class ExtraFile:
 class RenderedFrame:
     """What Blender says of a frame that it has rendered."""
 
+    path: Path  # of its image, on the worker's own disk until the next frame is rendered
     seconds: float  # wall time in Blender
     extra_files: tuple[ExtraFile, ...] = ()
 
@@ -246,8 +238,8 @@ class Renderer(Protocol):
         """
         ...
 
-    async def render(self, frame: int, to: Path) -> RenderedFrame:
-        """Render a frame of the open scene to exactly that file. Raises FrameError.
+    async def render(self, frame: int, name: str) -> RenderedFrame:
+        """Render a frame of the open scene to a file of that name. Raises FrameError.
 
         After a failure that ended Blender, the next `open_scene` starts it anew. Being cancelled
         ends Blender.

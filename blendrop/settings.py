@@ -153,19 +153,28 @@ def read(kind: type[Read], environment: Mapping[str, str]) -> Read:
         InvalidRequestError: with every variable that is missing or wrong.
     """
     given = {name: value for name, value in environment.items() if value.strip()}
+    problems: list[errors.Problem] = []
+    storage = StorageConnection.model_construct()
     try:
-        return kind.model_validate({"storage": StorageConnection.model_validate(given), **given})
+        storage = StorageConnection.model_validate(given)
     except pydantic.ValidationError as invalid:
-        raise errors.InvalidRequestError(
-            *(
-                errors.Problem(
-                    pointer=str(error["loc"][-1]) if error["loc"] else STORAGE_CONNECTION,
-                    value=str(error["input"])[:80]
-                    if error["loc"] and error["type"] != "missing"
-                    else "",
-                    reason=error["msg"],
-                    remedy="See local.settings.example.json for its meaning",
-                )
-                for error in invalid.errors(include_url=False)
-            )
-        ) from invalid
+        problems.extend(_problems(invalid))
+    try:
+        settings = kind.model_validate({"storage": storage, **given})
+    except pydantic.ValidationError as invalid:
+        problems.extend(_problems(invalid))
+    if problems:
+        raise errors.InvalidRequestError(*problems)
+    return settings
+
+
+def _problems(invalid: pydantic.ValidationError) -> list[errors.Problem]:
+    return [
+        errors.Problem(
+            pointer=str(error["loc"][-1]) if error["loc"] else STORAGE_CONNECTION,
+            value=str(error["input"])[:80] if error["loc"] and error["type"] != "missing" else "",
+            reason=error["msg"],
+            remedy="See local.settings.example.json for its meaning",
+        )
+        for error in invalid.errors(include_url=False)
+    ]

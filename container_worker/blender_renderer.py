@@ -61,16 +61,21 @@ class BlenderRenderer:
         )
         return self._report
 
-    async def render(self, frame: int, to: Path) -> ports.RenderedFrame:
-        """Render a frame of the open scene to exactly that file. Raises FrameError."""
+    async def render(self, frame: int, name: str) -> ports.RenderedFrame:
+        """Render a frame of the open scene to a file of that name. Raises FrameError."""
         if self._blender is None:
             raise RuntimeError("a scene must be open before a frame is rendered")
+        output = self._scratch / "output"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
+        to = output / name
         try:
             rendered = await self._blender.render(frame, to)
         finally:
             self._log = self._blender.last_log()
         folder = Path(rendered["extra_folder"])
         return ports.RenderedFrame(
+            path=to,
             seconds=rendered["seconds"],
             extra_files=tuple(
                 ports.ExtraFile(name=name, path=folder / name) for name in rendered["extra_files"]

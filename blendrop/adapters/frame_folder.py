@@ -6,12 +6,14 @@ import errno
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from blendrop import errors
 
-_ROOMS = ".rendering"  # unfinished files, below the job's folder
+_UNFINISHED = ".part-"  # and some letters: half copied files
+_COPIED_AT_ONCE = 1024 * 1024  # bytes
 _JOB_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PLAIN = re.compile(r"[^/\\\0]+")
 # Filesystems without hard links say so in different words; Azure Files over SMB is one.
@@ -48,57 +50,31 @@ class FrameFolder:
                 return set()
         return standing.intersection(names)
 
-    async def make_room(self, job_id: str, *, attempt: str) -> Path:
-        """Return a new, empty folder beside the job's frames, for one attempt's unfinished files.
+    async def publish(self, job_id: str, file: Path, name: str) -> bool:
+        """Copy a verified file to its final name; False if another worker's already stands there.
 
         Raises:
-            UnavailableError: the share is full, read-only or away.
+            UnavailableError: the share is full, read-only or away; nothing stands there.
         """
-        return await asyncio.to_thread(self._make_room, job_id, attempt)
+        return await asyncio.to_thread(self._publish, job_id, file, name)
 
-    def _make_room(self, job_id: str, attempt: str) -> Path:
-        room = self._job_folder(job_id) / _ROOMS / _plain(attempt)
-        with self._working("make room for frames"):
-            self._root.stat()
-            for folder in (self._job_folder(job_id), room.parent):
-                folder.mkdir(exist_ok=True)
-                _refuse_link(folder)
-            if room.exists():
-                shutil.rmtree(room)
-            room.mkdir()
-        return room
-
-    async def publish(self, job_id: str, unfinished: Path, name: str) -> bool:
-        """Give a verified file its final name; False if another worker's already stands there."""
-        return await asyncio.to_thread(self._publish, job_id, unfinished, name)
-
-    def _publish(self, job_id: str, unfinished: Path, name: str) -> bool:
-        final = self._job_folder(job_id) / _plain(name)
+    def _publish(self, job_id: str, file: Path, name: str) -> bool:
         with self._working(f"publish {name}"):
-            _flush(unfinished)
-            try:
-                os.link(unfinished, final, follow_symlinks=False)
-            except FileExistsError:
-                first = False
-            except OSError as failed:
-                if failed.errno not in _NO_HARD_LINKS:
-                    raise
-                first = not final.exists()
-                if first:
-                    unfinished.rename(final)
-            else:
-                first = True
-            unfinished.unlink(missing_ok=True)
-        return first
+            final = self._inside(job_id, name)
+            if final.exists():
+                return False
+            with _copied(file, final.parent) as unfinished:
+                return _named(unfinished, final)
 
-    async def keep(self, job_id: str, unfinished: Path, name: str) -> None:
-        """Move a file that goes with a frame (an extra output) to `name` below the job's folder."""
-        await asyncio.to_thread(self._keep, job_id, unfinished, name)
+    async def keep(self, job_id: str, file: Path, name: str) -> None:
+        """Copy a file that goes with a frame (an extra output) to `name` below the job's folder."""
+        await asyncio.to_thread(self._keep, job_id, file, name)
 
-    def _keep(self, job_id: str, unfinished: Path, name: str) -> None:
+    def _keep(self, job_id: str, file: Path, name: str) -> None:
         with self._working(f"keep {name}"):
-            _flush(unfinished)
-            unfinished.replace(self._inside(job_id, name))
+            final = self._inside(job_id, name)
+            with _copied(file, final.parent) as unfinished:
+                unfinished.replace(final)
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:
         """Write a frame's log to `name` below the job's folder, in place of an older one."""
@@ -108,17 +84,15 @@ class FrameFolder:
         with self._working(f"keep {name}"):
             self._inside(job_id, name).write_text(text, encoding="utf-8", errors="replace")
 
-    async def clear_room(self, room: Path) -> None:
-        """Remove an attempt's folder with all that is left in it."""
-        await asyncio.to_thread(self._remove, room)
+    async def clear_unfinished(self, job_id: str) -> None:
+        """Remove what workers that vanished left half copied, of a job that has ended."""
+        await asyncio.to_thread(self._clear_unfinished, job_id)
 
-    async def clear_rooms(self, job_id: str) -> None:
-        """Remove every attempt's folder of a job that has ended."""
-        await asyncio.to_thread(self._remove, self._job_folder(job_id) / _ROOMS)
-
-    def _remove(self, folder: Path) -> None:
-        with self._working(f"remove {folder.name}"), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+    def _clear_unfinished(self, job_id: str) -> None:
+        with self._working("remove unfinished files"):
+            self._root.stat()
+            for left in self._job_folder(job_id).rglob(f"{_UNFINISHED}*"):
+                left.unlink(missing_ok=True)
 
     def _job_folder(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
@@ -127,7 +101,10 @@ class FrameFolder:
 
     def _inside(self, job_id: str, name: str) -> Path:
         """Return the path of a file below the job's folder, having made the folders between."""
+        self._root.stat()  # a share that is away must not be made anew where it was mounted
         folder = self._job_folder(job_id)
+        folder.mkdir(exist_ok=True)
+        _refuse_link(folder)
         *between, last = (_plain(part) for part in name.split("/"))
         for part in between:
             folder /= part
@@ -159,10 +136,31 @@ def _refuse_link(path: Path) -> None:
         raise OSError(errno.EACCES, f"{path.name} is a symbolic link, which may lead anywhere")
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file's content is on the disk: a name must never stand for a half file."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+@contextlib.contextmanager
+def _copied(file: Path, folder: Path) -> Iterator[Path]:
+    """Give a copy that is wholly on the share, under a name that is nobody's; it does not stay."""
+    copy = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
     try:
-        os.fsync(file)
+        with file.open("rb") as source, copy.open("xb") as target:
+            shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
+            target.flush()
+            os.fsync(target.fileno())  # a name must never stand for a half file
+        yield copy
     finally:
-        os.close(file)
+        with contextlib.suppress(OSError):  # the share may be away; what is left is cleared later
+            copy.unlink()
+
+
+def _named(unfinished: Path, final: Path) -> bool:
+    """Give a file its final name, unless another has it."""
+    try:
+        os.link(unfinished, final, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as failed:
+        if failed.errno not in _NO_HARD_LINKS:
+            raise
+        if final.exists():
+            return False
+        unfinished.rename(final)  # two at once: the later one wins, and it is as whole
+    return True

@@ -12,22 +12,23 @@ in ISO 8601, since a table keeps only 100 ns ticks and the SDK fewer; nested val
 """
 
 import datetime
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import pydantic
 
-from blendrop import errors
 from blendrop.domain import batches, jobs
 
 JOB = "job"
 BATCH_PREFIX = "batch-"
 BY_TIME = "by-time"
 OPEN = "open"
-# A property holds at most 64 KiB, in UTF-16 (Microsoft Learn, "Understanding the Table service data
-# model"). The emulator does not enforce it.
-_LARGEST_PROPERTY = 64 * 1024
+# A property holds at most 64 KiB in UTF-16, an entity 1 MiB (Microsoft Learn, "Understanding the
+# Table service data model"); the emulator enforces neither. What is longer goes on in the next.
+_LARGEST_PROPERTY = 30_000  # characters
+_FAILURE_TEXTS = 100_000  # characters of reasons, and as many of log tails, in one batch
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
 Entity = dict[str, Any]
@@ -46,6 +47,14 @@ def of_job(job: jobs.Job) -> Entity:
 
 def of_batch(batch: batches.Batch) -> Entity:
     """Return a batch's row."""
+    if batch.failures:
+        # The whole log is on the share.
+        most = _FAILURE_TEXTS // len(batch.failures)
+        cut = (
+            one.model_copy(update={"reason": one.reason[:most], "log_tail": one.log_tail[-most:]})
+            for one in batch.failures
+        )
+        batch = batch.model_copy(update={"failures": tuple(cut)})
     return _entity(batch.job, batch_key(batch.number), batch)
 
 
@@ -65,16 +74,13 @@ def _entity(partition: str, row_key: str, row: pydantic.BaseModel) -> Entity:
     for name, value in row.model_dump(mode="json").items():
         if value is None:
             continue
-        entity[name] = value if isinstance(value, str | int | float) else json.dumps(value)
-        if isinstance(entity[name], str) and 2 * len(entity[name]) > _LARGEST_PROPERTY:
-            raise errors.InvalidRequestError(
-                errors.Problem(
-                    pointer=name,
-                    value=f"{entity[name][:40]}…",
-                    reason=f"it takes more than the {_LARGEST_PROPERTY} bytes of a table property",
-                    remedy="Give a frame range that takes fewer words, or smaller batches",
-                )
-            )
+        kept = value if isinstance(value, str | int | float) else json.dumps(value)
+        if not isinstance(kept, str) or len(kept) <= _LARGEST_PROPERTY:
+            entity[name] = kept
+            continue
+        for number, start in enumerate(range(0, len(kept), _LARGEST_PROPERTY)):
+            part = kept[start : start + _LARGEST_PROPERTY]
+            entity[_continued(name, number)] = part
     return entity
 
 
@@ -85,9 +91,17 @@ def to_row(kind: type[Row], entity: Mapping[str, Any]) -> Row:
         if name not in entity:
             continue
         value = entity[name]
+        for number in itertools.count(1):
+            if _continued(name, number) not in entity:
+                break
+            value += entity[_continued(name, number)]
         nested = isinstance(value, str) and not _is_text(field.annotation)
         given[name] = json.loads(value) if nested else value
     return kind.model_validate(given)
+
+
+def _continued(name: str, number: int) -> str:
+    return f"{name}_{number}" if number else name
 
 
 def _is_text(annotation: object) -> bool:

@@ -150,7 +150,7 @@ def _foreign(start: bytes) -> Exception:
         b"\x89PNG": "a PNG image",
         b"\xff\xd8\xff": "a JPEG image",
         b"PK\x03\x04": "a zip archive",
-        b"version https": "a Git LFS pointer, not the file that it points to",
+        b"version http": "a Git LFS pointer, not the file that it points to",
         b"%PDF": "a PDF document",
     }
     kind = next((name for magic, name in kinds.items() if start.startswith(magic)), None)

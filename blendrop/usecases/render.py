@@ -193,7 +193,7 @@ async def _reason_to_stop(world: Rendering, batch: batches.Batch) -> str:
 async def _fail_job(world: Rendering, lease: Lease, reason: str) -> Outcome:
     await settle.failed(world.jobs, lease.batch.job, reason=reason, now=world.clock.now())
     await lease.record(batches.BatchState.CANCELLED)
-    await world.share.clear_rooms(lease.batch.job)
+    await world.share.clear_unfinished(lease.batch.job)
     await lease.delete_message()
     return Outcome.JOB_FAILED
 

@@ -1,7 +1,7 @@
 """How are the frames of a claimed batch rendered?
 
-For every frame that has no file with its final name yet: render to an unfinished file, verify it,
-publish it. A frame that fails is counted, and the next one is rendered.
+For every frame that has no file with its final name yet: render it on the worker's own disk, verify
+it, publish it. A frame that fails is counted, and the next one is rendered.
 """
 
 import datetime
@@ -69,9 +69,6 @@ async def missing(
     if not wanted:
         return
     path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
-    room = await _patiently(
-        world, lease, lambda: world.share.make_room(job.row.id, attempt=_attempt_name(lease.batch))
-    )
     for frame in wanted:
         if world.stopping():
             break
@@ -79,7 +76,7 @@ async def missing(
         try:
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
-            await _render_frame(world, lease, job.row, frame, report=report, room=room)
+            await _render_frame(world, lease, job.row, frame, report=report)
         except errors.SceneError:
             raise
         except errors.FrameError as failed:
@@ -87,7 +84,6 @@ async def missing(
                 "frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed)
             )
             lease.batch = lease.batch.with_failure(_failure(world, lease.batch, frame, failed))
-    await world.share.clear_room(room)
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -155,27 +151,30 @@ async def _render_frame(
     frame: int,
     *,
     report: ports.SceneReport,
-    room: Path,
 ) -> None:
     name = frames.file_name(job.frame_pattern, frame)
-    unfinished = room / name
     try:
-        rendered = await world.renderer.render(frame, unfinished)
-        flags = await world.verifier.verify(unfinished, report.image)
-    finally:
-        log_name = f"logs/{name}.log"
-        await world.share.keep_log(job.id, log_name, world.renderer.last_log())
+        rendered = await world.renderer.render(frame, name)
+        flags = await world.verifier.verify(rendered.path, report.image)
+    except errors.FrameError:
+        await _keep_log(world, lease, job, name)
+        raise
+    await _keep_log(world, lease, job, name)
     for extra in rendered.extra_files:
         keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
         await _patiently(world, lease, keep)
     lease.check()
-    await _patiently(world, lease, lambda: world.share.publish(job.id, unfinished, name))
+    await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
     log.info(
-        "frame_done",
-        frame=frame,
-        seconds=round(rendered.seconds, 3),
-        flags=[str(flag) for flag in sorted(flags)],
+        "frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=list(map(str, flags))
+    )
+
+
+async def _keep_log(world: Rendering, lease: Lease, job: jobs.Job, name: str) -> None:
+    printed = world.renderer.last_log()
+    await _patiently(
+        world, lease, lambda: world.share.keep_log(job.id, f"logs/{name}.log", printed)
     )
 
 
@@ -191,10 +190,6 @@ def _failure(
         worker=world.worker,
         log_tail=failed.log_tail[-_LOG_TAIL:],
     )
-
-
-def _attempt_name(batch: batches.Batch) -> str:
-    return f"{batch.number}-{batch.attempt}-{batch.worker}"
 
 
 async def _patiently(

@@ -5,6 +5,7 @@ them move it, and asking again changes nothing.
 """
 
 import datetime
+import textwrap
 from collections.abc import Sequence
 
 import structlog
@@ -16,6 +17,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _ACTIVE = frozenset({jobs.JobState.QUEUED, jobs.JobState.RENDERING, jobs.JobState.PAUSED})
 _REASONS_SHOWN = 3
+_NAMED = 500  # characters of failed frames
 
 
 async def job(
@@ -31,7 +33,7 @@ async def job(
         return standing.row
     failed = [one.row async for one in table.batches_of(job_id, states={batches.BatchState.FAILED})]
     ended = _ended(standing.row, failed, now)
-    await share.clear_rooms(job_id)
+    await share.clear_unfinished(job_id)
     try:
         await table.replace_job(ended, etag=standing.etag)
     except errors.ConflictError:
@@ -51,7 +53,11 @@ def _ended(job: jobs.Job, failed: Sequence[batches.Batch], now: datetime.datetim
     failures = sorted(
         (failure for batch in failed for failure in batch.failures), key=lambda one: one.frame
     )
-    named = frames.canonical(failure.frame for failure in failures)
+    named = textwrap.shorten(
+        frames.canonical(failure.frame for failure in failures).replace(",", ", "),
+        _NAMED,
+        placeholder=" …",
+    )
     details = [
         f"Frame {one.frame}, after {one.attempts} attempts: {one.reason}. {one.remedy}."
         for one in failures[:_REASONS_SHOWN]

@@ -38,6 +38,9 @@ class MemoryFarm:
         self.table = memory_storage.MemoryJobTable()
         self.queue = memory_storage.MemoryBatchQueue(self.clock)
         self.share = frame_folder.FrameFolder(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.disk = self.folder.with_name(f"{self.folder.name}-disk")
+        self.disk.mkdir()
         self._numbers = itertools.count(1)
 
     def submission(self, *, newest_blender: str = "5.0") -> submit.Submission:
@@ -52,7 +55,7 @@ class MemoryFarm:
             settling=datetime.timedelta(minutes=2),
         )
 
-    def rendering(self, worker: str = "w1", renderer: ports.Renderer | None = None) -> Rendering:
+    def rendering(self, worker: str = "w1", renderer: ScriptedRenderer | None = None) -> Rendering:
         """Return what a worker needs."""
         return Rendering(
             worker=worker,
@@ -60,7 +63,7 @@ class MemoryFarm:
             queue=self.queue,
             scenes=OneScene(),
             share=self.share,
-            renderer=renderer or self.renderer,
+            renderer=self._on_disk(renderer or self.renderer),
             verifier=TrustingVerifier(),
             clock=self.clock,
             stopping=lambda: self.stopping,
@@ -70,6 +73,10 @@ class MemoryFarm:
             breaker=circuit_breaker.CircuitBreaker(),
             largest_image=1_000_000,
         )
+
+    def _on_disk(self, renderer: ScriptedRenderer) -> ScriptedRenderer:
+        renderer.folder = self.disk
+        return renderer
 
     async def queued_job(self, text: str = "1-4", *, batch_size: int = 4) -> jobs.Job:
         """Return a job whose batches wait on the queue."""

@@ -27,6 +27,7 @@ class ScriptedRenderer:
     failing: dict[int, list[errors.FrameError]] = field(default_factory=dict)  # raised in order
     before: Callable[[int], None] = lambda _: None  # called as a frame begins
     hold: asyncio.Event | None = None  # frames wait for it
+    folder: Path = Path()  # of its images
     rendered: list[int] = field(default_factory=list)
     ended: int = 0  # times that it was cancelled, which ends a real Blender
 
@@ -38,7 +39,7 @@ class ScriptedRenderer:
             raise self.report
         return self.report
 
-    async def render(self, frame: int, to: Path) -> ports.RenderedFrame:
+    async def render(self, frame: int, name: str) -> ports.RenderedFrame:
         """Write the frame's number, unless the script says otherwise."""
         self.before(frame)
         if self.hold is not None:
@@ -50,10 +51,9 @@ class ScriptedRenderer:
         self.rendered.append(frame)
         if self.failing.get(frame):
             raise self.failing[frame].pop(0)
-        if not to.parent.exists():  # another worker ended the job, and cleared up
-            raise errors.FrameError(errors.FailureClass.NO_IMAGE, "no image", "Look at the log")
-        to.write_text(str(frame))
-        return ports.RenderedFrame(seconds=1.0)
+        path = self.folder / f"{id(self)}-{name}"
+        path.write_text(str(frame))
+        return ports.RenderedFrame(path=path, seconds=1.0)
 
     def last_log(self) -> str:
         """Return a line."""

@@ -54,10 +54,10 @@ async def test_the_scene_says_what_is_not_asked_for(
         file_format="PNG", width=32, height=18, channels=3, color_depth="8"
     )
     for frame in (1, 6, -3):
-        path = tmp_path / f"{frame}.png"
-        rendered = await renderer.render(frame, path)
+        rendered = await renderer.render(frame, f"{frame}.png")
         assert rendered.seconds > 0
-        assert await OpenImageIOVerifier().verify(path, report.image) == frozenset()
+        assert await OpenImageIOVerifier().verify(rendered.path, report.image) == frozenset()
+        rendered.path.rename(tmp_path / rendered.path.name)
     assert pixel_compare.max_difference(tmp_path / "1.png", tmp_path / "6.png") > 0.1
 
 
@@ -80,7 +80,6 @@ async def test_the_scene_says_what_is_not_asked_for(
 async def test_what_is_asked_for_is_laid_over_the_scene(
     renderer: BlenderRenderer,
     scene: Scenes,
-    tmp_path: Path,
     asked: JobSettings,
     image: dict[str, object],
 ) -> None:
@@ -88,9 +87,8 @@ async def test_what_is_asked_for_is_laid_over_the_scene(
     report = await renderer.open_scene(scene("tiny"), asked, version="5.0")
 
     assert image.items() <= report.image.model_dump().items()
-    path = tmp_path / f"1{Path(report.frame_pattern).suffix}"
-    await renderer.render(1, path)
-    await OpenImageIOVerifier().verify(path, report.image)
+    rendered = await renderer.render(1, f"1{Path(report.frame_pattern).suffix}")
+    await OpenImageIOVerifier().verify(rendered.path, report.image)
 
 
 async def test_a_scene_stays_open_from_batch_to_batch(
@@ -118,27 +116,25 @@ async def test_no_python_of_a_scene_ever_runs(
     """Neither registered texts nor scripted drivers nor the handlers they would add."""
     await renderer.open_scene(scene("script"), JobSettings(), version="5.0")
     for frame in (1, 2):
-        await renderer.render(frame, tmp_path / f"{frame}.png")
+        await renderer.render(frame, f"{frame}.png")
     assert not list((tmp_path / "blender").rglob("script-ran"))
     assert not (Path.home() / "script-ran").exists()
 
 
 async def test_output_goes_nowhere_but_to_the_frames_own_folder(
-    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+    renderer: BlenderRenderer, scene: Scenes
 ) -> None:
     """Whatever paths the .blend sets, in its output or in File Output nodes."""
     escaped = Path("/tmp/blendrop-escaped")
     assert not escaped.exists()
-    room = tmp_path / "room"
-    room.mkdir()
     report = await renderer.open_scene(scene("escape"), JobSettings(), version="5.0")
-    rendered = await renderer.render(3, room / "out_0003.png")
+    rendered = await renderer.render(3, "out_0003.png")
 
     assert report.frame_pattern == "out_####.png"
     assert not escaped.exists()
     assert rendered.extra_files
     for extra in rendered.extra_files:
-        assert extra.path.resolve().is_relative_to(room)
+        assert extra.path.resolve().is_relative_to(rendered.path.parent)
         assert ".." not in Path(extra.name).parts
 
 

@@ -1,0 +1,175 @@
+"""Does a frame get its final name whole, once, or not at all?"""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from blendrop import errors
+from blendrop.adapters.frame_folder import FrameFolder
+
+JOB = "shot-0123456789ab"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return the share's folder."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def share(root: Path) -> FrameFolder:
+    """Return an empty share."""
+    return FrameFolder(root)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Return a file on the worker's own disk."""
+    path = tmp_path / "rendered.png"
+    path.write_bytes(b"whole" * 1000)
+    return path
+
+
+async def test_a_published_file_is_a_frame_that_is_done(
+    share: FrameFolder, root: Path, image: Path
+) -> None:
+    """Its name is the one truth; nothing else is left there."""
+    assert await share.frames_done(JOB, ["a.png"]) == set()
+    assert await share.publish(JOB, image, "a.png")
+    assert await share.frames_done(JOB, ["a.png", "b.png"]) == {"a.png"}
+    assert [path.name for path in (root / JOB).iterdir()] == ["a.png"]
+    assert (root / JOB / "a.png").read_bytes() == image.read_bytes()
+
+
+async def test_the_first_to_publish_stands(share: FrameFolder, root: Path, image: Path) -> None:
+    """Whoever comes later changes nothing."""
+    await share.publish(JOB, image, "a.png")
+    before = (root / JOB / "a.png").stat()
+    image.write_bytes(b"another")
+    assert not await share.publish(JOB, image, "a.png")
+    assert (root / JOB / "a.png").stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+async def test_of_many_at_once_one_whole_file_stands(
+    share: FrameFolder,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    links: bool,
+) -> None:
+    """Two workers may render one frame when a lease ran out; SMB knows no hard links."""
+    if not links:
+        monkeypatch.setattr(os, "link", _fail(errno.ENOTSUP))
+    files = [tmp_path / f"{number}.png" for number in range(16)]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes([number]) * 200_000)
+
+    first = await asyncio.gather(*(share.publish(JOB, file, "a.png") for file in files))
+
+    assert sum(first) == 1 if links else sum(first) >= 1
+    assert [path.name for path in (root / JOB).iterdir()] == ["a.png"]
+    assert (root / JOB / "a.png").read_bytes() in {file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [(errno.ENOSPC, "quota"), (errno.EROFS, "Mount it for writing"), (errno.EIO, "mounted")],
+)
+async def test_a_share_that_fails_says_why_and_keeps_nothing_half(
+    share: FrameFolder,
+    root: Path,
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: tuple[int, str],
+) -> None:
+    """The worker waits with this reason, and has the frame still."""
+    code, remedy = fault
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", _fail(code))
+        with pytest.raises(errors.UnavailableError, match=remedy) as away:
+            await share.publish(JOB, image, "a.png")
+    assert str(root) in str(away.value)
+    assert list((root / JOB).iterdir()) == []
+    assert await share.publish(JOB, image, "a.png")
+
+
+async def test_a_share_that_is_away_is_not_an_empty_one(
+    share: FrameFolder, root: Path, image: Path
+) -> None:
+    """A mount that is gone must neither look as if no frame were done nor be made anew."""
+    root.rmdir()
+    for call in (
+        share.frames_done(JOB, ["a.png"]),
+        share.publish(JOB, image, "a.png"),
+        share.keep_log(JOB, "logs/a.log", ""),
+        share.clear_unfinished(JOB),
+    ):
+        with pytest.raises(errors.UnavailableError):
+            await call
+    assert not root.exists()
+
+
+async def test_links_lead_nowhere(
+    share: FrameFolder, root: Path, image: Path, tmp_path: Path
+) -> None:
+    """Whoever may write to the share must not send frames elsewhere, nor fake them."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / JOB).mkdir()
+    (root / JOB / "a.png").symlink_to(image)
+    (root / JOB / "logs").symlink_to(outside)
+    (root / "other-0123456789ab").symlink_to(outside)
+
+    assert await share.frames_done(JOB, ["a.png"]) == set()
+    for call in (
+        share.publish(JOB, image, "a.png"),
+        share.keep_log(JOB, "logs/a.log", "text"),
+        share.publish("other-0123456789ab", image, "b.png"),
+    ):
+        with pytest.raises(errors.UnavailableError, match="symbolic link"):
+            await call
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "a\0b", "../a.png", "", "a/../../b"])
+async def test_names_that_are_none_are_refused(share: FrameFolder, image: Path, name: str) -> None:
+    """They come from settings and scenes of people unknown."""
+    with pytest.raises(ValueError, match="plain file name"):
+        await share.keep(JOB, image, name)
+
+
+@pytest.mark.parametrize("job", ["..", "A", "a/b", "", "-a"])
+async def test_only_a_job_id_is_a_folder(share: FrameFolder, image: Path, job: str) -> None:
+    """Ids are made by us; a message may say anything."""
+    with pytest.raises(ValueError, match="no job id"):
+        await share.publish(job, image, "a.png")
+
+
+async def test_what_a_vanished_worker_left_is_cleared(
+    share: FrameFolder, root: Path, image: Path
+) -> None:
+    """Frames, logs and extra files stay."""
+    await share.publish(JOB, image, "a.png")
+    await share.keep(JOB, image, "extra/depth/a.exr")
+    await share.keep_log(JOB, "logs/a.png.log", "x\ud800")
+    (root / JOB / ".part-0").write_bytes(b"half")
+    (root / JOB / "extra" / ".part-1").write_bytes(b"half")
+
+    await share.clear_unfinished(JOB)
+    await share.clear_unfinished(JOB)
+
+    left = sorted(str(path.relative_to(root / JOB)) for path in root.rglob("*") if path.is_file())
+    assert left == ["a.png", "extra/depth/a.exr", "logs/a.png.log"]
+
+
+def _fail(code: int) -> object:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail

@@ -1,0 +1,64 @@
+"""Which functions does the app hold, as the host reads them?"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blendrop import settings
+
+_ROOT = Path(__file__).parents[3]
+_READ = """
+import json, function_app
+print(json.dumps([[one.get_function_name(), json.loads(one.get_function_json())["bindings"]]
+                  for one in function_app.app.get_functions()]))
+"""
+GIVEN = {
+    "BLENDROP_STORAGE": "UseDevelopmentStorage=true",
+    "BLENDROP_FRAME_SHARE": "/frames",
+    "BLENDROP_NEWEST_BLENDER": "5.0",
+}
+
+
+def read(**given: str) -> subprocess.CompletedProcess[str]:
+    """Index the app in a process of its own, with this environment."""
+    return subprocess.run(
+        [sys.executable, "-c", _READ],
+        cwd=_ROOT,
+        env={"PATH": os.environ["PATH"], **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("door", "function", "trigger"),
+    [
+        ("poll", "scene_uploaded", {"type": "blobTrigger", "path": "scenes/{name}"}),
+        (
+            "event-grid",
+            "scene_upload_event",
+            {"type": "queueTrigger", "queueName": settings.UPLOADS_QUEUE},
+        ),
+    ],
+)
+def test_there_is_one_door_for_uploads(door: str, function: str, trigger: dict[str, str]) -> None:
+    """The setting chooses; the other functions are always there."""
+    found = dict(json.loads(read(BLENDROP_UPLOADS_DOOR=door, **GIVEN).stdout))
+    assert set(found) == {function, "sweep", "http_app_func"}
+    binding = found[function][0]
+    assert trigger.items() <= binding.items()
+    assert binding["connection"] == settings.STORAGE_CONNECTION
+    assert found["http_app_func"][0]["authLevel"] == "FUNCTION"
+
+
+def test_missing_settings_are_all_named() -> None:
+    """The log of a start that failed says what to set."""
+    ended = read()
+    assert ended.returncode != 0
+    for name in ("BLENDROP_STORAGE", "BLENDROP_FRAME_SHARE", "BLENDROP_NEWEST_BLENDER"):
+        assert name in ended.stderr
