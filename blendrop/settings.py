@@ -154,17 +154,16 @@ def read(kind: type[Read], environment: Mapping[str, str]) -> Read:
     """
     given = {name: value for name, value in environment.items() if value.strip()}
     problems: list[errors.Problem] = []
-    storage = StorageConnection.model_construct()
+    nested: dict[str, object] = {}
     try:
-        storage = StorageConnection.model_validate(given)
+        nested["storage"] = StorageConnection.model_validate(given)
     except pydantic.ValidationError as invalid:
         problems.extend(_problems(invalid))
     try:
-        settings = kind.model_validate({"storage": storage, **given})
+        settings = kind.model_validate(nested | given)
     except pydantic.ValidationError as invalid:
         problems.extend(_problems(invalid))
-    if problems:
-        raise errors.InvalidRequestError(*problems)
+        raise errors.InvalidRequestError(*problems) from invalid
     return settings
 
 
@@ -177,4 +176,5 @@ def _problems(invalid: pydantic.ValidationError) -> list[errors.Problem]:
             remedy="See local.settings.example.json for its meaning",
         )
         for error in invalid.errors(include_url=False)
+        if error["loc"] != ("storage",)  # told in full on its own
     ]

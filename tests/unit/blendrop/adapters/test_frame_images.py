@@ -140,9 +140,8 @@ async def test_what_is_no_number_is_flagged(tmp_path: Path, value: float) -> Non
     pixels = np.random.default_rng(1).random((36, 64, 4), dtype=np.float32)
     pixels[3, 4, 1] = value
     path = tmp_path / "nan.exr"
-    output = oiio.ImageOutput.create(str(path))
-    output.open(str(path), oiio.ImageSpec(64, 36, 4, oiio.FLOAT))
-    output.write_image(pixels)
-    output.close()
+    image = oiio.ImageBuf(oiio.ImageSpec(64, 36, 4, oiio.FLOAT))
+    image.set_pixels(oiio.ROI(), pixels)
+    assert image.write(str(path))
     flags = await OpenImageIOVerifier().verify(path, expected("exr32.exr"))
     assert flags == {FrameFlag.NOT_A_NUMBER}
