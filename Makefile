@@ -58,6 +58,10 @@ check: .venv/complete ## Lint, formatting, types, import rules, drift of generat
 test: setup ## Every test, with the real Blender and the real storage emulator
 	$(BIN)/pytest
 
+.PHONY: chaos
+chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),5))
+
 .PHONY: lock
 lock: .venv/complete ## Pin dependencies anew after a change of pyproject.toml
 	$(COMPILE) --all-extras -o requirements.lock

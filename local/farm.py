@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ _ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 90.0
 _GRACE = 5.0  # seconds to end by itself, for each process
 _SHORT_LIFE = 10.0  # seconds: a worker that leaves sooner has not worked
-_SHORT_LIVES = 3  # in a row, and it is not replaced any more
 _LOCAL_POLL = "0.1"  # seconds between two looks at the queue: nobody pays for them here
 
 
@@ -39,6 +38,8 @@ class Plan:
     http_port: int = 0
     storage_ports: tuple[int, int, int] = (0, 0, 0)
     keep_storage: bool = False
+    connection_string: str = ""  # of a storage account that is there already; else Azurite is run
+    short_lives: int = 3  # of a worker in a row, and it is not replaced any more
     core_tools: bool = False  # run `func start`, if it is installed
     settings: Mapping[str, str] = field(default_factory=dict)  # BLENDROP_… for all processes
 
@@ -46,22 +47,23 @@ class Plan:
 class Farm:
     """A running farm."""
 
-    def __init__(self, plan: Plan, storage: azurite.Azurite, http_port: int) -> None:
-        self.client = FarmClient(storage.connection_string, f"http://127.0.0.1:{http_port}")
+    def __init__(self, plan: Plan, connection_string: str, http_port: int) -> None:
+        self.client = FarmClient(connection_string, f"http://127.0.0.1:{http_port}")
         self.workers: dict[str, child_process.ChildProcess] = {}
         self._plan = plan
         self._http_port = http_port
-        self._storage = storage
         self._functions: child_process.ChildProcess | None = None
         self._keeping: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def start(self, *, beside: Sequence[child_process.ChildProcess] = ()) -> None:
         """Start everything, and wait until uploads are taken and workers wait for them.
+
+        The farm runs for as long as it and what runs `beside` it do.
 
         Raises:
             UnavailableError: something did not start, with the reason and its log.
         """
-        await farm_storage.create(self._storage.connection_string)
+        await farm_storage.create(self.client.connection_string)
         self._plan.share.mkdir(parents=True, exist_ok=True)
         self._functions = await self._start_functions()
         # The first starts are awaited here, so that a worker that cannot even start says why.
@@ -69,8 +71,7 @@ class Farm:
             name = f"worker-{number}"
             self.workers[name] = await self._start_worker(name)
         self._keeping = [
-            asyncio.create_task(self._storage.process.watch()),
-            asyncio.create_task(self._functions.watch()),
+            *(asyncio.create_task(part.watch()) for part in (*beside, self._functions)),
             *(asyncio.create_task(self._keep_worker(name)) for name in self.workers),
         ]
         await self.beside(self._ready())
@@ -118,7 +119,7 @@ class Farm:
             [func, "start", "--port", port] if func else [*host, "--port", port],
             environment=self._environment(
                 FUNCTIONS_WORKER_RUNTIME="python",
-                AzureWebJobsStorage=self._storage.connection_string,
+                AzureWebJobsStorage=self.client.connection_string,
                 BLENDROP_UPLOADS_DOOR="poll",
                 BLENDROP_NEWEST_BLENDER=list(self._plan.blenders)[-1],
             ),
@@ -147,7 +148,7 @@ class Farm:
             "PYTHONPATH": str(_ROOT),
             "PYTHONUNBUFFERED": "1",
             "BLENDROP_LOG_FORMAT": "console",
-            "BLENDROP_STORAGE": self._storage.connection_string,
+            "BLENDROP_STORAGE": self.client.connection_string,
             "BLENDROP_FRAME_SHARE": str(self._plan.share),
             **own,
             **self._plan.settings,
@@ -159,7 +160,7 @@ class Farm:
             began = time.monotonic()
             code = await self.workers[name].process.wait()
             short_lives = short_lives + 1 if time.monotonic() - began < _SHORT_LIFE else 0
-            if short_lives == _SHORT_LIVES:
+            if short_lives == self._plan.short_lives:
                 await self.workers[name].watch()
             with self.workers[name].log.open("a", encoding="utf-8") as log:
                 log.write(f"--- {name} left with exit code {code}, and is replaced\n")
@@ -187,18 +188,24 @@ async def running(plan: Plan) -> AsyncIterator[Farm]:
     """
     for old in plan.folder.glob("*.log"):
         old.unlink()
-    async with azurite.running(
-        plan.folder / "storage",
-        log=plan.folder / "azurite.log",
-        ports=plan.storage_ports,
-        keep=plan.keep_storage,
-    ) as storage:
-        farm = Farm(plan, storage, plan.http_port or _free_port())
-        try:
-            await farm.start()
-            yield farm
-        finally:
-            await farm.stop()
+    async with contextlib.AsyncExitStack() as stack:
+        connection_string = plan.connection_string
+        parts: list[child_process.ChildProcess] = []
+        if not connection_string:
+            storage = await stack.enter_async_context(
+                azurite.running(
+                    plan.folder / "storage",
+                    log=plan.folder / "azurite.log",
+                    ports=plan.storage_ports,
+                    keep=plan.keep_storage,
+                )
+            )
+            connection_string = storage.connection_string
+            parts.append(storage.process)
+        farm = Farm(plan, connection_string, plan.http_port or _free_port())
+        stack.push_async_callback(farm.stop)
+        await farm.start(beside=parts)
+        yield farm
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:

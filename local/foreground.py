@@ -37,7 +37,7 @@ async def _until_asked(command: Coroutine[Any, Any, int]) -> int:
         running.cancel()
 
     loop = asyncio.get_running_loop()
-    for wanted in (signal.SIGTERM, signal.SIGHUP):
+    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(wanted, stop, wanted)
     try:
         return await running

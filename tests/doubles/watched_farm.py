@@ -20,15 +20,16 @@ from local import farm
 class WatchedFarm:
     """A farm, and how to upload, wait and look."""
 
-    def __init__(self, running: farm.Farm, plan: farm.Plan) -> None:
+    def __init__(self, running: farm.Farm, plan: farm.Plan, direct: str = "") -> None:
         self.running = running
+        self._direct = direct  # to the storage, where the farm itself goes by another way
         self.share = plan.share
         self._folder = plan.folder
 
     @property
     def connection_string(self) -> str:
         """How its storage is reached."""
-        return self.running.client.connection_string
+        return self._direct or self.running.client.connection_string
 
     async def upload(self, name: str, content: bytes, **metadata: str) -> str:
         """Upload a scene as any client would; return the id of the job that this makes."""
