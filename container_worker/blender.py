@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -31,6 +32,9 @@ _SCENE_CLASSES = frozenset(
 _START_SECONDS = 120.0
 _LARGEST_FILE = 16 * 2**30  # bytes that Blender may write to one file
 _MOST_FILES = 4096  # that it may have open
+_MOST_THREADS = 4096  # of its user, processes included
+# Of its own, so that nothing can be fetched or sent; the kernel or the platform may not allow it.
+_NO_NETWORK = ("unshare", "--user", "--map-current-user", "--net")
 _LOOKS_EVERY = 0.5  # seconds between two looks at its memory and its log
 _LOG_SHOWN = 256 * 1024  # bytes
 _TAIL_LINES = 40
@@ -78,6 +82,8 @@ class Blender:
         Raises:
             FrameError: it ended, or said nothing in time.
         """
+        if shutil.which(program) is None:
+            raise _no_program(program, "there is no such executable")
         scratch.mkdir(parents=True, exist_ok=True)
         log_path = scratch / "blender.log"
         command_read, command_write = os.pipe()
@@ -86,6 +92,7 @@ class Blender:
         try:
             with log_path.open("wb") as printed:
                 process = await asyncio.create_subprocess_exec(
+                    *(await _isolation()),
                     *_command(program, pipe),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=printed,
@@ -98,11 +105,7 @@ class Blender:
         except OSError as failed:
             os.close(command_write)
             os.close(answer_read)
-            raise errors.FrameError(
-                errors.FailureClass.CRASH,
-                f"Blender cannot be started as {program}: {failed}",
-                "Let BLENDROP_BLENDERS name Blender's executable or a Python that has bpy",
-            ) from failed
+            raise _no_program(program, str(failed)) from failed
         finally:
             os.close(command_read)
             os.close(answer_write)
@@ -295,6 +298,32 @@ class Blender:
             await asyncio.sleep(_LOOKS_EVERY)
 
 
+def _no_program(program: str, why: str) -> errors.FrameError:
+    return errors.FrameError(
+        errors.FailureClass.CRASH,
+        f"Blender cannot be started as {program}: {why}",
+        "Let BLENDROP_BLENDERS name Blender's executable or a Python that has bpy",
+    )
+
+
+async def _isolation() -> tuple[str, ...]:
+    """Return what a command is begun with, so that it has no network; nothing where that fails."""
+    try:
+        tried = await asyncio.create_subprocess_exec(
+            *_NO_NETWORK,
+            "true",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        allowed = False
+    else:
+        allowed = await tried.wait() == 0
+    if not allowed:
+        log.warning("blender_has_network", reason="unshare is not allowed here, or not installed")
+    return _NO_NETWORK if allowed else ()
+
+
 def _command(program: str, pipe: list[str]) -> list[str]:
     if Path(program).name.startswith("python"):
         # Isolated: what lies in the folder or the environment is not imported.
@@ -323,6 +352,7 @@ def _limit(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (_MOST_FILES, _MOST_FILES))
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (_MOST_THREADS, _MOST_THREADS))
 
 
 async def _reader(descriptor: int) -> asyncio.StreamReader:

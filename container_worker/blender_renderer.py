@@ -92,6 +92,11 @@ class BlenderRenderer:
             await self._blender.quit()
 
     @property
+    def pid(self) -> int | None:
+        """The process of the Blender that runs, if one does."""
+        return self._blender.pid if self._blender is not None and self._alive else None
+
+    @property
     def _alive(self) -> bool:
         return self._blender is not None and self._blender.alive
 

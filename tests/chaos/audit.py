@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import OpenImageIO as oiio
 
@@ -13,9 +13,25 @@ from blendrop import settings
 from blendrop.domain import batches, frames, jobs
 from blendrop.usecases import show
 from tests.chaos import stand_in_blender
-from tests.doubles.watched_farm import WatchedFarm
 
-_NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
+NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
+
+
+class LeftBehind(Protocol):
+    """A farm after the faults."""
+
+    @property
+    def share(self) -> Path:
+        """The folder of frames."""
+        ...
+
+    async def depth(self, queue: str = ...) -> int:
+        """Return how many messages a queue holds."""
+        ...
+
+    def times_rendered(self, job_id: str) -> Mapping[int, int]:
+        """Return how often each frame of a job was rendered."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Found:
 
 
 async def audit(
-    farm: WatchedFarm, uploads: Sequence[Upload], views: Mapping[str, show.JobView], malformed: int
+    farm: LeftBehind, uploads: Sequence[Upload], views: Mapping[str, show.JobView], malformed: int
 ) -> Found:
     """Compare everything that is left with what was asked for."""
     found = Found(jobs=len(uploads))
@@ -66,14 +82,14 @@ async def audit(
     return found
 
 
-def _audit_job(farm: WatchedFarm, upload: Upload, view: show.JobView, found: Found) -> None:
+def _audit_job(farm: LeftBehind, upload: Upload, view: show.JobView, found: Found) -> None:
     job, folder = view.job, farm.share / view.job.id
     failures = {one.frame: one for batch in view.batches for one in batch.failures}
     wanted = {number for batch in job.batches() for number in batch}
     found.frames += len(wanted)
     names = {frames.file_name(job.frame_pattern, number): number for number in wanted}
     standing = {path.name for path in folder.iterdir() if path.is_file()}
-    asked = job.settings.model_dump(exclude=_NOT_BLENDERS)
+    asked = job.settings.model_dump(exclude=NOT_BLENDERS)
     for name, number in names.items():
         if name in standing:
             if _pixels(folder / name) != stand_in_blender.pixels(upload.scene_id, number, asked):

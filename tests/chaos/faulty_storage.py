@@ -34,7 +34,10 @@ class FaultyStorage:
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(
                 aiohttp.ClientSession(
-                    auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)
+                    auto_decompress=False,
+                    connector=aiohttp.TCPConnector(limit=0),
+                    # The signature covers every header: none may be added.
+                    skip_auto_headers=["Accept", "Accept-Encoding", "Content-Type", "User-Agent"],
                 )
             )
             changed = connection_string
@@ -71,7 +74,7 @@ class FaultyStorage:
                 request.method,
                 yarl.URL(origin + request.raw_path, encoded=True),
                 headers={k: v for k, v in request.headers.items() if k.lower() not in _HOP},
-                data=await request.read(),
+                data=await request.read() or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=60),
             ) as answer:

@@ -103,7 +103,7 @@ async def _upload(farm: WatchedFarm, chances: random.Random, number: int) -> aud
         scene_id,
         head(("Scene", 1, last), version="5.0", large=True),
         bad,
-        chances.uniform(0.02, 0.15),
+        chances.uniform(0.05, 0.3),
     )
     metadata = {"batch_size": str(chances.randint(1, 9))}
     if chances.random() < 0.3:

@@ -9,6 +9,8 @@ KINDS = {
     "missing_image": "the same, with a texture that is not there",
     "script": "the same, with a text that is registered to run, and a scripted driver",
     "escape": "the same, with a File Output node and an output path that lead elsewhere",
+    "eat_memory": "the same, subdivided into more faces than any machine holds",
+    "endless": "the same, with more samples than anyone waits for",
 }
 
 
@@ -33,10 +35,10 @@ def main(kind: str, path: str) -> None:
     scene.camera = camera
     scene.frame_start, scene.frame_end = 1, 6
     render = scene.render
-    render.engine = "CYCLES" if kind in {"missing_image", "escape"} else "BLENDER_WORKBENCH"
+    render.engine = "CYCLES" if kind not in {"tiny", "script"} else "BLENDER_WORKBENCH"
+    scene.cycles.use_denoising = False  # not every build of Blender can
     if render.engine == "CYCLES":
         scene.cycles.samples = 1
-        scene.cycles.use_denoising = False
         sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
         sun.data.energy = 3
         scene.collection.objects.link(sun)
@@ -44,7 +46,13 @@ def main(kind: str, path: str) -> None:
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGB"
     render.filepath = "//tiny_####"
-    {"missing_image": miss_image, "script": run_scripts, "escape": escape}.get(kind, bool)(scene)
+    {
+        "missing_image": miss_image,
+        "script": run_scripts,
+        "escape": escape,
+        "eat_memory": eat_memory,
+        "endless": never_end,
+    }.get(kind, bool)(scene)
     bpy.ops.wm.save_as_mainfile(filepath=path, compress=True)
 
 
@@ -78,6 +86,23 @@ def run_scripts(scene: bpy.types.Scene) -> None:
         "__import__('pathlib').Path(__import__('os').path.expanduser('~/script-ran'))"
         ".write_text('driver') * 0"
     )
+
+
+def eat_memory(scene: bpy.types.Scene) -> None:
+    """Subdivide the cube into 100 million faces."""
+    subdivision = scene.objects["Cube"].modifiers.new("Subdivision", "SUBSURF")
+    subdivision.levels = 0
+    subdivision.render_levels = 11
+    more = scene.objects["Cube"].modifiers.new("More", "SUBSURF")
+    more.levels = 0
+    more.render_levels = 2
+
+
+def never_end(scene: bpy.types.Scene) -> None:
+    """Ask for days of work."""
+    scene.cycles.samples = 2**24 - 1
+    scene.cycles.use_adaptive_sampling = False
+    scene.render.resolution_percentage = 1000
 
 
 def escape(scene: bpy.types.Scene) -> None:

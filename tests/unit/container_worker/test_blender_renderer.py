@@ -12,7 +12,7 @@ from blendrop.domain import images
 from blendrop.domain.job_settings import JobSettings
 from container_worker.blender import Bounds
 from container_worker.blender_renderer import BlenderRenderer
-from local import pixel_compare
+from local import blenders, pixel_compare
 
 _SCENES = Path(__file__).parents[2] / "doubles" / "scene_files.py"
 PLENTY = Bounds(load_seconds=60, frame_seconds=60, stall_seconds=60)
@@ -176,3 +176,36 @@ async def test_a_scene_of_a_newer_blender_is_refused(
     with pytest.raises(errors.SceneError, match=r"saved by Blender 9\.1") as refused:
         await renderer.open_scene(scene("tiny"), JobSettings(), version="9.1")
     assert refused.value.failure_class is errors.FailureClass.BLENDER_TOO_OLD
+
+
+async def test_every_blender_of_this_machine_renders(
+    installed_blenders: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Executables and bpy alike, old ones and new ones, each a scene that it saved itself."""
+    for version, program in installed_blenders.items():
+        path = tmp_path / f"{version}.blend"
+        command = blenders.script_command(program, _SCENES, "tiny", str(path))
+        subprocess.run(command, check=True, capture_output=True)  # noqa: ASYNC221 before the farm
+        renderer = BlenderRenderer({version: program}, scratch=tmp_path / version, bounds=PLENTY)
+        try:
+            asked = JobSettings(engine="CYCLES", samples=1)
+            report = await renderer.open_scene(path, asked, version=version)
+            rendered = await renderer.render(2, "2.png")
+            assert await OpenImageIOVerifier().verify(rendered.path, report.image) == frozenset()
+        finally:
+            await renderer.close()
+        assert report.blender_version.startswith(f"{version}.")
+
+
+async def test_blender_has_no_network_where_the_kernel_allows_it(
+    renderer: BlenderRenderer, tmp_path: Path
+) -> None:
+    """Whatever a scene runs, there is nobody for it to talk to."""
+    allowed = subprocess.run(  # noqa: ASYNC221 a moment
+        ["unshare", "--user", "--map-current-user", "--net", "true"], check=False
+    )
+    await renderer.warm_up()
+    assert renderer.pid is not None
+    network = Path(f"/proc/{renderer.pid}/ns/net").readlink()
+    own = Path("/proc/self/ns/net").readlink()
+    assert (network != own) is (allowed.returncode == 0)
