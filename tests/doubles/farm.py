@@ -5,7 +5,7 @@ import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blendrop import ports
+from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
 from blendrop.domain import batches, circuit_breaker, frames, job_settings, jobs
 from blendrop.usecases import render, submit
@@ -16,11 +16,16 @@ from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
 LEASE = datetime.timedelta(seconds=60)
 
 
+@dataclass(frozen=True)
 class OneScene:
     """Carries out `ports.SceneFiles` with a file that nobody reads."""
 
+    missing: errors.BlendropError | None = None
+
     async def path_of(self, scene: jobs.SceneRef) -> Path:
-        """Return a path."""
+        """Return a path, or raise what it is missing for."""
+        if self.missing is not None:
+            raise self.missing
         return Path(scene.name)
 
 
@@ -31,7 +36,9 @@ class MemoryFarm:
     folder: Path
     clock: ManualClock = field(default_factory=ManualClock)
     renderer: ScriptedRenderer = field(default_factory=ScriptedRenderer)
+    verifier: TrustingVerifier = field(default_factory=TrustingVerifier)
     stopping: bool = False
+    scene_missing: errors.BlendropError | None = None
 
     def __post_init__(self) -> None:
         self.scenes = memory_storage.MemorySceneStore()
@@ -61,10 +68,10 @@ class MemoryFarm:
             worker=worker,
             jobs=self.table,
             queue=self.queue,
-            scenes=OneScene(),
+            scenes=OneScene(self.scene_missing),
             share=self.share,
             renderer=self._on_disk(renderer or self.renderer),
-            verifier=TrustingVerifier(),
+            verifier=self.verifier,
             clock=self.clock,
             stopping=lambda: self.stopping,
             lease=LEASE,

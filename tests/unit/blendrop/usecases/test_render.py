@@ -88,14 +88,24 @@ async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> Non
     assert await first is Outcome.DONE
 
 
-async def test_of_two_claims_at_the_same_moment_one_succeeds(farm: MemoryFarm) -> None:
-    """The row's ETag decides."""
+async def test_of_two_claims_at_the_same_moment_one_succeeds(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ETag decides; the other one leaves the message, and renders nothing."""
     job = await farm.queued_job("1-2")
-    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
-    outcomes = await asyncio.gather(farm.work("w1"), farm.work("w2"))
+    replace = farm.table.replace_batch
 
-    assert sorted(outcomes) == sorted([Outcome.DONE, Outcome.HELD])
-    assert farm.renderer.rendered == [1, 2]
+    async def overtaken(batch: batches.Batch, *, etag: str) -> ports.Versioned[batches.Batch]:
+        monkeypatch.setattr(farm.table, "replace_batch", replace)
+        claimed = batch.model_copy(update={"worker": "w9"})
+        await replace(claimed, etag=etag)
+        return await replace(batch, etag=etag)
+
+    monkeypatch.setattr(farm.table, "replace_batch", overtaken)
+    assert await farm.work() is Outcome.HELD
+    assert farm.renderer.rendered == []
+    assert (await farm.batch(job.id)).worker == "w9"
+    assert await farm.queue.depth() == 1
 
 
 @pytest.mark.parametrize(
@@ -400,3 +410,30 @@ async def test_images_larger_than_the_farm_renders_are_refused(farm: MemoryFarm)
     reason = (await farm.job(job.id)).reason
     assert "2000 × 1000" in reason
     assert "BLENDROP_IMAGE_PIXELS" in reason
+
+
+@pytest.mark.parametrize("gone", [errors.ConflictError("replaced"), errors.NotFoundError("gone")])
+async def test_a_scene_that_was_replaced_fails_the_job(
+    farm: MemoryFarm, gone: errors.BlendropError
+) -> None:
+    """Frames of two versions of a scene must not stand side by side."""
+    job = await farm.queued_job("1")
+    farm.scene_missing = gone
+
+    assert await farm.work() is Outcome.JOB_FAILED
+    reason = (await farm.job(job.id)).reason
+    assert "was replaced or deleted" in reason
+    assert "Upload it again" in reason
+    assert await farm.queue.depth() == 0
+
+
+async def test_an_image_that_is_refused_never_gets_its_name(farm: MemoryFarm) -> None:
+    """Blender said that all was well; the look at the image decides."""
+    job = await farm.queued_job("1-2")
+    damaged = errors.FrameError(errors.FailureClass.DAMAGED_IMAGE, "cut off", "Look")
+    farm.verifier.doubted["1"] = damaged
+
+    assert await farm.work() is Outcome.RETRY
+    assert farm.files(job.id) == ["logs", "shot_0002.png"]
+    (failure,) = (await farm.batch(job.id)).failures
+    assert (failure.frame, failure.failure_class) == (1, errors.FailureClass.DAMAGED_IMAGE)
