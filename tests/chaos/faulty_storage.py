@@ -42,10 +42,12 @@ class FaultyStorage:
             )
             changed = connection_string
             for origin in set(re.findall(r"http://[0-9.]+:\d+", connection_string)):
-                runner = web.AppRunner(self._app(session, origin), access_log=None)
+                runner = web.AppRunner(
+                    self._app(session, origin), access_log=None, shutdown_timeout=1
+                )
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
-                site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
+                site = web.TCPSite(runner, "127.0.0.1", 0)
                 await site.start()
                 port = runner.addresses[0][1]
                 changed = changed.replace(origin, f"http://127.0.0.1:{port}")
