@@ -58,6 +58,10 @@ check: .venv/complete ## Lint, formatting, types, import rules, drift of generat
 test: setup ## Every test, with the real Blender and the real storage emulator
 	$(BIN)/pytest
 
+.PHONY: doctor
+doctor: .venv/complete ## Say what works and what does not on a farm (local; ACCOUNT=… URL=… for one in Azure)
+	@$(BIN)/python -m local.doctor $(if $(ACCOUNT),--account "$(ACCOUNT)") $(if $(URL),--url "$(URL)") $(if $(SHARE),--share "$(SHARE)") $(if $(UPLOAD),--upload)
+
 .PHONY: chaos
 chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),5))
