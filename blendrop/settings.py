@@ -113,6 +113,9 @@ class WorkerSettings(Settings):
     frame_seconds: float = pydantic.Field(7200, gt=0, alias="BLENDROP_FRAME_SECONDS")
     stall_seconds: float = pydantic.Field(1200, gt=0, alias="BLENDROP_STALL_SECONDS")
     blender_memory_mib: int = pydantic.Field(0, ge=0, alias="BLENDROP_BLENDER_MEMORY_MIB")  # 0: all
+    cycles_device: Literal["CPU", "CUDA", "OPTIX", "HIP", "ONEAPI", "METAL"] = pydantic.Field(
+        "CPU", alias="BLENDROP_CYCLES_DEVICE"
+    )
     frame_attempts: int = pydantic.Field(3, ge=1, alias="BLENDROP_FRAME_ATTEMPTS")
     retry_seconds: float = pydantic.Field(10, ge=0, alias="BLENDROP_RETRY_SECONDS")
     breaker_frames: int = pydantic.Field(10, ge=1, alias="BLENDROP_BREAKER_FRAMES")

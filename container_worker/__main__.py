@@ -50,6 +50,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
             frame_seconds=chosen.frame_seconds,
             stall_seconds=chosen.stall_seconds,
             memory_bytes=chosen.blender_memory_mib * 2**20,
+            device=chosen.cycles_device,
         ),
     )
     store = wiring.storage(chosen.storage)

@@ -44,12 +44,13 @@ _LOG_REMEDY = "Look at the frame's log, and render this frame in Blender to see 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long Blender may take, and how much memory; seconds and bytes."""
+    """How long Blender may take, and with what; seconds and bytes."""
 
     load_seconds: float
     frame_seconds: float
     stall_seconds: float
     memory_bytes: int = 0  # 0: whatever there is
+    device: str = "CPU"  # that Cycles renders on: CPU, CUDA, OPTIX, HIP, ONEAPI or METAL
 
 
 class Blender:
@@ -88,7 +89,7 @@ class Blender:
         log_path = scratch / "blender.log"
         command_read, command_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        pipe = ["--pipe", str(command_read), str(answer_write)]
+        pipe = ["--pipe", str(command_read), str(answer_write), "--device", bounds.device]
         try:
             with log_path.open("wb") as printed:
                 process = await asyncio.create_subprocess_exec(
@@ -113,7 +114,11 @@ class Blender:
         blender = cls(
             process, await _reader(answer_read), command_write, log_path=log_path, bounds=bounds
         )
-        await blender._guarded(blender._answer("ready", _START_SECONDS, "start"))
+        try:
+            await blender._guarded(blender._answer("ready", _START_SECONDS, "start"))
+        except errors.FrameError:
+            await blender.kill()  # one that refused to start is of no use, and may still run
+            raise
         return blender
 
     @property

@@ -1,8 +1,8 @@
 """Which commands does the worker give Blender, and what does Blender answer?
 
-Run as `blender -b … --python program.py -- --pipe R W`, or as `python program.py --pipe R W` by a
-Python that has the `bpy` module. R and W are file descriptors; every message is one JSON object on
-one line:
+Run as `blender -b … --python program.py -- --pipe R W --device D`, or by a Python that has the
+`bpy` module as `python program.py --pipe R W --device D`. R and W are file descriptors, D is what
+Cycles renders on; every message is one JSON object on one line:
 
     load    scene_file, settings       → loaded    what the scene is, with the settings laid over it
     render  frame, path                → rendered  the file, those of File Output nodes, the cost
@@ -72,8 +72,9 @@ class Pipe:
 class Program:
     """Blender, with at most one scene open."""
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, device: str) -> None:
         self._pipe = pipe
+        self._device = device
         self._scene_name = ""
         self._file_outputs: compositor_files.FileOutputs | None = None
         self._frame = 0
@@ -114,7 +115,7 @@ class Program:
         # Opening a file removes every handler that is not marked as persistent.
         for handlers in (bpy.app.handlers.render_pre, bpy.app.handlers.render_stats):
             handlers.append(self._report_progress)
-        scene, notes = scene_settings.lay_over(settings)
+        scene, notes = scene_settings.lay_over(settings, self._device)
         self._scene_name = scene.name
         self._file_outputs = compositor_files.FileOutputs(scene)
         return {
@@ -223,8 +224,14 @@ def main() -> None:
     pipe = Pipe(int(sys.argv[at + 1]), int(sys.argv[at + 2]))
     _print_lines_at_once()
     pipe.start_reading()
-    scene_settings.prepare_blender()
-    Program(pipe).run()
+    device = sys.argv[sys.argv.index("--device") + 1]
+    try:
+        scene_settings.prepare_blender(device)
+    except RefusedError as refused:
+        said = {"class": refused.failure_class, "reason": refused.reason, "remedy": refused.remedy}
+        pipe.say("error", **said)
+    else:
+        Program(pipe, device).run()
     sys.stdout.flush()
     sys.stderr.flush()
     # A normal exit hangs in bpy while a render handler is registered, and crashes in bpy 4.2.

@@ -19,13 +19,41 @@ ENGINES = {
 }
 
 
-def prepare_blender() -> None:
-    """Set what holds for every scene, whatever Blender was started with."""
+def prepare_blender(device: str) -> None:
+    """Set what holds for every scene, whatever Blender was started with.
+
+    Raises:
+        RefusedError: this machine has no such device for Cycles.
+    """
     preferences = bpy.context.preferences
     preferences.filepaths.use_scripts_auto_execute = False
     preferences.filepaths.use_auto_save_temporary_files = False
     preferences.edit.use_negative_frames = True
     _EngineField.learn()
+    if device != "CPU":
+        _use_graphics_cards(device)
+
+
+def _use_graphics_cards(kind: str) -> None:
+    cycles = bpy.context.preferences.addons["cycles"].preferences
+    try:
+        cycles.compute_device_type = kind
+    except TypeError as error:
+        raise RefusedError(
+            "render_error",
+            f"this Blender cannot render on {kind}: {' '.join(str(error).split())}",
+            "Set BLENDROP_CYCLES_DEVICE to CPU, or give the worker a Blender that can",
+        ) from error
+    cycles.get_devices()
+    cards = [device for device in cycles.devices if device.type == kind]
+    if not cards:
+        raise RefusedError(
+            "render_error",
+            f"Blender finds no {kind} device on this worker",
+            "Give the worker one, with its driver, or set BLENDROP_CYCLES_DEVICE to CPU",
+        )
+    for device in cycles.devices:
+        device.use = device.type == kind
 
 
 def open_file(scene_file: str) -> None:
@@ -80,7 +108,7 @@ def _version_in_file(scene_file: Path) -> tuple[int, ...] | None:
     return tuple(int(group) for group in found.groups() if group) if found else None
 
 
-def lay_over(settings: Settings) -> tuple[Any, list[str]]:
+def lay_over(settings: Settings, device: str) -> tuple[Any, list[str]]:
     """Return the scene to render, with the settings laid over it, and notes for the artist.
 
     Raises:
@@ -90,6 +118,9 @@ def lay_over(settings: Settings) -> tuple[Any, list[str]]:
     notes: list[str] = []
     _set_camera(scene, settings.get("camera"))
     _set_engine(scene, settings.get("engine"))
+    if scene.render.engine == "CYCLES":
+        # Whatever the .blend says: the worker knows what it has.
+        scene.cycles.device = "CPU" if device == "CPU" else "GPU"
     if (samples := settings.get("samples")) is not None:
         notes += _set_samples(scene, samples)
     if (percent := settings.get("resolution_percent")) is not None:

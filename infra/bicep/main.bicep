@@ -178,36 +178,42 @@ var sizes = {
     cpu: 1
     memoryGib: 2
     sceneCacheGib: 1
+    cyclesDevice: 'CPU'
   }
   'cpu-2': {
     profile: 'Consumption'
     cpu: 2
     memoryGib: 4
     sceneCacheGib: 3
+    cyclesDevice: 'CPU'
   }
   'cpu-4': {
     profile: 'Consumption'
     cpu: 4
     memoryGib: 8
     sceneCacheGib: 4
+    cyclesDevice: 'CPU'
   }
   'cpu-16': {
     profile: 'cpu-16'
     cpu: 15
     memoryGib: 56
     sceneCacheGib: 20
+    cyclesDevice: 'CPU'
   }
   'gpu-t4': {
     profile: 'gpu-t4'
     cpu: 8
     memoryGib: 56
     sceneCacheGib: 20
+    cyclesDevice: 'CUDA'
   }
   'gpu-a100': {
     profile: 'gpu-a100'
     cpu: 24
     memoryGib: 220
     sceneCacheGib: 20
+    cyclesDevice: 'CUDA'
   }
 }
 

@@ -15,6 +15,9 @@ type workerSize = {
 
   @description('How much of its disk it keeps scenes in, in GiB.')
   sceneCacheGib: int
+
+  @description('What Cycles renders on: CPU, or the graphics card by CUDA.')
+  cyclesDevice: 'CPU' | 'CUDA'
 }
 
 @description('Region of the workers.')
@@ -123,6 +126,10 @@ var containers = [
       {
         name: 'BLENDROP_BLENDER_MEMORY_MIB'
         value: string(size.memoryGib * 1024 - ownMemoryMib)
+      }
+      {
+        name: 'BLENDROP_CYCLES_DEVICE'
+        value: size.cyclesDevice
       }
       {
         name: 'BLENDROP_FRAME_SHARE'

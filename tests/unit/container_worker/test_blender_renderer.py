@@ -1,5 +1,6 @@
 """Does real Blender render what was asked, and what does it do with scenes that mean harm?"""
 
+import dataclasses
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -209,3 +210,15 @@ async def test_blender_has_no_network_where_the_kernel_allows_it(
     network = Path(f"/proc/{renderer.pid}/ns/net").readlink()
     own = Path("/proc/self/ns/net").readlink()
     assert (network != own) is (allowed.returncode == 0)
+
+
+async def test_a_worker_without_the_card_it_is_told_to_use_says_so(
+    blender_python: Path, tmp_path: Path
+) -> None:
+    """Rather than render on the CPU, and cost the more."""
+    told = dataclasses.replace(PLENTY, device="CUDA")
+    renderer = BlenderRenderer({"5.0": str(blender_python)}, scratch=tmp_path, bounds=told)
+    with pytest.raises(errors.FrameError, match="finds no CUDA device") as refused:
+        await renderer.warm_up()
+    await renderer.close()
+    assert "BLENDROP_CYCLES_DEVICE" in refused.value.remedy

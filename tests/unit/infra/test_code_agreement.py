@@ -143,4 +143,9 @@ def _stand_in(name: str) -> str:
     service = name.partition("__")[2].removesuffix("ServiceUri")
     if name.endswith("ServiceUri"):
         return f"https://account.{service}.core.windows.net/"
-    return {"BLENDROP_NEWEST_BLENDER": "5.0", "BLENDROP_IDLE_SECONDS": "60"}.get(name, "8")
+    given = {
+        "BLENDROP_NEWEST_BLENDER": "5.0",
+        "BLENDROP_IDLE_SECONDS": "60",
+        "BLENDROP_CYCLES_DEVICE": "CUDA",
+    }
+    return given.get(name, "8")
