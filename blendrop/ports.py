@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from blendrop.domain import batches, images, job_settings, jobs, messages
+from blendrop.domain import batches, events, images, job_settings, jobs, messages, priorities
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
 
@@ -52,6 +52,12 @@ class SceneStore(Protocol):
         """
         ...
 
+    async def upload_address(
+        self, name: str, *, now: datetime.datetime, until: datetime.datetime
+    ) -> str:
+        """Return an address, signed until then, that a scene can be put to and nothing else."""
+        ...
+
     async def download(self, scene: jobs.SceneRef, to: Path) -> None:
         """Write the whole scene to `to`. Raises as `read` does, and leaves no half file behind."""
         ...
@@ -80,17 +86,23 @@ class Delivery:
     body: str
     dequeue_count: int  # 1 on the first receipt
     inserted: datetime.datetime
+    priority: priorities.Priority  # of the queue that it came from
 
 
 class BatchQueue(Protocol):
-    """The queue `render-batches`, and its neighbour for what cannot be read."""
+    """The queues of batches, one for each priority, and their neighbour for what cannot be read."""
 
-    async def send(self, batch_messages: Sequence[messages.BatchMessage]) -> None:
+    async def send(
+        self, batch_messages: Sequence[messages.BatchMessage], *, priority: priorities.Priority
+    ) -> None:
         """Put every message on the queue, in no particular order. Some may be sent if it fails."""
         ...
 
     async def receive(self, *, lease: datetime.timedelta) -> Delivery | None:
-        """Take one message, hidden from others for as long as `lease`; None if there is none."""
+        """Take one message, hidden from others for as long as `lease`; None if there is none.
+
+        High priority comes first, without starving the normal one.
+        """
         ...
 
     async def renew(self, delivery: Delivery, *, lease: datetime.timedelta) -> Delivery:
@@ -114,29 +126,47 @@ class BatchQueue(Protocol):
         ...
 
     async def depth(self) -> int:
-        """Return about how many messages there are, hidden ones included."""
+        """Return about how many messages there are, of every priority, hidden ones included."""
         ...
+
+
+@dataclass(frozen=True)
+class OpenListing:
+    """A row that lists a job as not ended, as it was read."""
+
+    job: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class KnownRequest:
+    """Which job a repeatable request made, and of which body."""
+
+    job: str
+    digest: str  # of the request's body
 
 
 class JobTable(Protocol):
     """The rows of jobs and batches, and the lists of jobs by time and of those not ended."""
 
-    async def add_job(self, job: jobs.Job) -> Versioned[jobs.Job]:
-        """Add a job and list it; if it is there already, return the row that stands.
-
-        Running it again mends a list that an earlier, interrupted call left without the job.
-        """
+    async def add_job(
+        self, job: jobs.Job, *, event: events.JobEvent | None = None
+    ) -> Versioned[jobs.Job]:
+        """List a job, then add it; if it is there already, return the row that stands."""
         ...
 
     async def get_job(self, job_id: str) -> Versioned[jobs.Job]:
         """Return a job. Raises NotFoundError."""
         ...
 
-    async def replace_job(self, job: jobs.Job, *, etag: str) -> Versioned[jobs.Job]:
-        """Change a job's row, if nobody has since. Raises ConflictError.
+    async def replace_job(
+        self, job: jobs.Job, *, etag: str, event: events.JobEvent | None = None
+    ) -> Versioned[jobs.Job]:
+        """Change a job's row and write the event, if nobody has since. Raises ConflictError."""
+        ...
 
-        A job that has ended leaves the list of those not ended.
-        """
+    async def remember_request(self, key: str, request: KnownRequest) -> KnownRequest:
+        """Note which job a request makes; return what was noted first under that key."""
         ...
 
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
@@ -147,8 +177,10 @@ class JobTable(Protocol):
         """Return a batch. Raises NotFoundError."""
         ...
 
-    async def replace_batch(self, batch: batches.Batch, *, etag: str) -> Versioned[batches.Batch]:
-        """Change a batch's row, if nobody has since. Raises ConflictError."""
+    async def replace_batch(
+        self, batch: batches.Batch, *, etag: str, event: events.JobEvent | None = None
+    ) -> Versioned[batches.Batch]:
+        """Change a batch's row and write the event, if nobody has since. Raises ConflictError."""
         ...
 
     def batches_of(
@@ -157,12 +189,49 @@ class JobTable(Protocol):
         """Yield a job's batches by number; only those in one of `states`, if any are named."""
         ...
 
+    def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
+        """Yield what happened to a job, oldest first."""
+        ...
+
     async def list_jobs(self, *, page_size: int, token: str = "") -> tuple[Sequence[jobs.Job], str]:
         """Return a page of jobs, newest first, and the token of the next page or an empty one."""
         ...
 
-    async def open_jobs(self) -> Sequence[str]:
-        """Return the ids of the jobs that have not ended."""
+    async def list_open(self, job_id: str) -> None:
+        """List a job as one that has not ended."""
+        ...
+
+    async def open_jobs(self) -> Sequence[OpenListing]:
+        """Return the jobs that are listed as not ended."""
+        ...
+
+    async def unlist(self, listing: OpenListing) -> None:
+        """Take a job off the list of those not ended, unless it was listed anew since."""
+        ...
+
+    async def remove_job(self, job: jobs.Job) -> None:
+        """Remove a job's batches, events and listings; its own row stays."""
+        ...
+
+
+class AnnouncementQueue(Protocol):
+    """The queue of jobs whose end is to be announced."""
+
+    async def send(self, job_id: str, *, delay: datetime.timedelta) -> None:
+        """Let the announcement of a job be tried after `delay`."""
+        ...
+
+
+class Webhooks(Protocol):
+    """The addresses that jobs name."""
+
+    async def post(self, address: str, *, body: bytes, headers: Mapping[str, str]) -> None:
+        """Tell an address something.
+
+        Raises:
+            InvalidRequestError: it may not be told; it makes no sense to try again.
+            UnavailableError: it did not take it.
+        """
         ...
 
 
@@ -193,6 +262,18 @@ class FrameShare(Protocol):
 
     async def clear_unfinished(self, job_id: str) -> None:
         """Remove what workers that vanished left half copied, of a job that has ended."""
+        ...
+
+    async def file(self, job_id: str, name: str) -> Path:
+        """Return the path of a file below the job's folder, for reading.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        ...
+
+    async def remove_job(self, job_id: str) -> None:
+        """Remove the job's folder with everything in it."""
         ...
 
 

@@ -17,7 +17,10 @@ from blendrop.domain import job_settings
 SCENES_CONTAINER = "scenes"
 UPLOADS_QUEUE = "scene-uploads"
 BATCHES_QUEUE = "render-batches"
+HIGH_QUEUE = "render-batches-high"
 POISON_QUEUE = "render-batches-poison"
+ANNOUNCEMENTS_QUEUE = "job-announcements"
+QUEUES = (UPLOADS_QUEUE, HIGH_QUEUE, BATCHES_QUEUE, POISON_QUEUE, ANNOUNCEMENTS_QUEUE)
 JOBS_TABLE = "jobs"
 WORKERS_TABLE = "workers"
 
@@ -81,6 +84,9 @@ class FunctionSettings(Settings):
     frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
     scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
     name_length: int = pydantic.Field(512, ge=1, le=1024, alias="BLENDROP_NAME_LENGTH")
+    zip_bytes: int = pydantic.Field(256 * 2**20, ge=1, alias="BLENDROP_ZIP_BYTES")
+    webhook_secret: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_SECRET", repr=False)
+    webhook_hosts: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_HOSTS")
     # A submission in the making is left in peace this long by the sweeper.
     settling_seconds: float = pydantic.Field(120, ge=0, alias="BLENDROP_SETTLING_SECONDS")
 
@@ -94,7 +100,14 @@ class FunctionSettings(Settings):
             name_length=self.name_length,
             default_batch_size=self.batch_size,
             newest_blender=self.newest_blender,
+            webhooks=bool(self.webhook_secret),
+            own_hosts=self.own_hosts,
         )
+
+    @property
+    def own_hosts(self) -> frozenset[str]:
+        """The hosts that may be told of jobs though they are private."""
+        return frozenset(filter(None, (one.strip() for one in self.webhook_hosts.split(","))))
 
 
 class WorkerSettings(Settings):

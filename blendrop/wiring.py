@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from blendrop import ports, settings
 from blendrop.adapters import (
+    azure_announcement_queue,
     azure_batch_queue,
     azure_clients,
     azure_job_table,
@@ -15,6 +16,8 @@ from blendrop.adapters import (
     system_clock,
 )
 from blendrop.domain import circuit_breaker
+from blendrop.usecases.announce import Announcing
+from blendrop.usecases.control import Control
 from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
@@ -28,6 +31,7 @@ class Storage:
     scenes: ports.SceneStore
     jobs: ports.JobTable
     queue: ports.BatchQueue
+    announcements: ports.AnnouncementQueue
 
 
 def storage(connection: settings.StorageConnection) -> Storage:
@@ -44,7 +48,12 @@ def storage(connection: settings.StorageConnection) -> Storage:
         scenes=azure_scenes.AzureSceneStore(clients, container=settings.SCENES_CONTAINER),
         jobs=azure_job_table.AzureJobTable(clients, table=settings.JOBS_TABLE),
         queue=azure_batch_queue.AzureBatchQueue(
-            clients, queue=settings.BATCHES_QUEUE, poison_queue=settings.POISON_QUEUE
+            clients,
+            queues={"normal": settings.BATCHES_QUEUE, "high": settings.HIGH_QUEUE},
+            poison_queue=settings.POISON_QUEUE,
+        ),
+        announcements=azure_announcement_queue.AzureAnnouncementQueue(
+            clients, queue=settings.ANNOUNCEMENTS_QUEUE
         ),
     )
 
@@ -55,6 +64,7 @@ def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
         scenes=store.scenes,
         jobs=store.jobs,
         queue=store.queue,
+        announcements=store.announcements,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
         limits=chosen.limits,
@@ -64,7 +74,35 @@ def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
 
 def showing(store: Storage, chosen: settings.FunctionSettings) -> Showing:
     """Return what looking at jobs needs."""
-    return Showing(jobs=store.jobs, share=frame_folder.FrameFolder(chosen.frame_share))
+    return Showing(
+        jobs=store.jobs,
+        share=frame_folder.FrameFolder(chosen.frame_share),
+        clock=system_clock.SystemClock(),
+    )
+
+
+def control(store: Storage, chosen: settings.FunctionSettings) -> Control:
+    """Return what steering jobs needs."""
+    return Control(
+        jobs=store.jobs,
+        queue=store.queue,
+        announcements=store.announcements,
+        share=frame_folder.FrameFolder(chosen.frame_share),
+        clock=system_clock.SystemClock(),
+    )
+
+
+def announcing(store: Storage, chosen: settings.FunctionSettings) -> Announcing:
+    """Return what announcing needs."""
+    from blendrop.adapters import webhook_client  # noqa: PLC0415 only that one function needs it
+
+    return Announcing(
+        jobs=store.jobs,
+        announcements=store.announcements,
+        webhooks=webhook_client.HttpWebhooks(own_hosts=chosen.own_hosts),
+        clock=system_clock.SystemClock(),
+        secret=chosen.webhook_secret,
+    )
 
 
 def rendering(
@@ -83,6 +121,7 @@ def rendering(
         worker=worker_name(chosen),
         jobs=store.jobs,
         queue=store.queue,
+        announcements=store.announcements,
         scenes=scenes,
         share=frame_folder.FrameFolder(chosen.frame_share),
         renderer=renderer,

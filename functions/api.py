@@ -1,45 +1,28 @@
-"""Which HTTP requests are answered, and with what?"""
+"""Which HTTP requests are answered? Those of these routers, under one prefix."""
 
 import fastapi
 
-from blendrop import __version__, errors
-from blendrop.usecases import show
-from functions import world
+from blendrop import __version__
+from functions import frames_api, jobs_api, problems
 
-app = fastapi.FastAPI(title="Blendrop", version=__version__)
+app = fastapi.FastAPI(
+    title="Blendrop",
+    version=__version__,
+    openapi_url="/api/openapi.json",
+    docs_url="/docs",
+    redoc_url=None,
+)
 # The host does not strip its route prefix: host.json sets it to nothing, and it stands here.
 api = fastapi.APIRouter(prefix="/api")
 
 
-@api.get("/health")
+@api.get("/health", tags=["farm"])
 async def health() -> dict[str, str]:
     """Say that the function app runs."""
     return {"status": "ok", "version": __version__}
 
 
-@api.get("/jobs/{job_id}")
-async def show_job(job_id: str) -> show.JobView:
-    """Show one job."""
-    return await show.job(world.showing(), job_id)
-
-
-@app.exception_handler(errors.NotFoundError)
-async def _not_found(_: fastapi.Request, missing: Exception) -> fastapi.Response:
-    return _problem(404, "Not found", str(missing))
-
-
-@app.exception_handler(errors.UnavailableError)
-async def _unavailable(_: fastapi.Request, away: Exception) -> fastapi.Response:
-    return _problem(503, "Unavailable", str(away))
-
-
-def _problem(status: int, title: str, detail: str) -> fastapi.Response:
-    """Answer with problem details (RFC 9457)."""
-    return fastapi.responses.JSONResponse(
-        {"title": title, "status": status, "detail": detail},
-        status_code=status,
-        media_type="application/problem+json",
-    )
-
-
+api.include_router(jobs_api.router)
+api.include_router(frames_api.router)
 app.include_router(api)
+problems.install(app)

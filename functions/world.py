@@ -5,6 +5,8 @@ import os
 
 from blendrop import settings as environment
 from blendrop import wiring
+from blendrop.usecases.announce import Announcing
+from blendrop.usecases.control import Control
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
 
@@ -32,3 +34,15 @@ def submission() -> Submission:
 def showing() -> Showing:
     """Return what looking at jobs needs."""
     return wiring.showing(_storage(), settings())
+
+
+@functools.cache
+def control() -> Control:
+    """Return what steering jobs needs."""
+    return wiring.control(_storage(), settings())
+
+
+@functools.cache
+def announcing() -> Announcing:
+    """Return what announcing needs."""
+    return wiring.announcing(_storage(), settings())

@@ -67,7 +67,7 @@ def _report(view: show.JobView) -> int:
     folder = _SHARE / job.id
     if job.state is not jobs.JobState.COMPLETED:
         print(f"blendrop: job {job.id} {job.state}: {job.reason}", flush=True)
-        for failure in (one for batch in view.batches for one in batch.failures):
+        for failure in view.failures:
             print(f"  frame {failure.frame}: {failure.reason}. {failure.remedy}", flush=True)
         print(f"  logs: {_FOLDER}", flush=True)
         return 1
@@ -78,7 +78,7 @@ def _report(view: show.JobView) -> int:
     ]
     sheet = folder / "contact-sheet.png"
     contact_sheet.write(paths, sheet)
-    for flagged in (one for batch in view.batches for one in batch.flagged):
+    for flagged in view.flagged:
         names = ", ".join(sorted(flagged.flags))
         print(f"frame {flagged.frame} is suspicious: {names}", flush=True)
     print(f"contact sheet: {sheet}")

@@ -111,7 +111,7 @@ async def scenes(patient: Patient) -> str:
 async def queues(patient: Patient) -> str:
     """Look at each queue's depth, and at what nobody could carry out."""
     depths: dict[str, int] = {}
-    for name in (settings.UPLOADS_QUEUE, settings.BATCHES_QUEUE, settings.POISON_QUEUE):
+    for name in settings.QUEUES:
         properties = await patient.clients.queues.get_queue_client(name).get_queue_properties()
         depths[name] = int(properties.approximate_message_count or 0)
     if depths[settings.POISON_QUEUE]:
@@ -176,9 +176,9 @@ async def workers(patient: Patient) -> str:
     queue = patient.clients.queues.get_queue_client(settings.BATCHES_QUEUE)
     holders: set[str] = set()
     waiting = 0
-    for job_id in await table.open_jobs():
-        job = (await table.get_job(job_id)).row
-        async for one in table.batches_of(job_id, states=batches.OPEN):
+    for listing in await table.open_jobs():
+        job = (await table.get_job(listing.job)).row
+        async for one in table.batches_of(job.id, states=batches.OPEN):
             if one.row.state is batches.BatchState.RENDERING:
                 holders.add(one.row.worker)
             elif job.state is not jobs.JobState.PAUSED:

@@ -4,6 +4,7 @@ By what Azure offers everyone: the blob container and the HTTP API. Nothing here
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from azure.core import exceptions
 from azure.storage.blob import aio
 
 from blendrop import errors, settings
-from blendrop.domain import jobs
+from blendrop.domain import batches, jobs
 from blendrop.usecases import show
 
 _POLL = 0.25  # seconds between two looks at a job
@@ -65,21 +66,35 @@ class FarmClient:
             NotFoundError: there is none, or not yet.
             UnavailableError: the API is away.
         """
+        return show.JobView.model_validate_json(await self._get(f"jobs/{job_id}"))
+
+    async def batches(self, job_id: str) -> tuple[batches.Batch, ...]:
+        """Return a job's batches. Raises as `job` does."""
+        answer = json.loads(await self._get(f"jobs/{job_id}/batches"))
+        return tuple(batches.Batch.model_validate(one) for one in answer["batches"])
+
+    async def _get(self, path: str) -> bytes:
+        """Return what a GET of the API answers.
+
+        Raises:
+            NotFoundError: there is none, or not yet.
+            UnavailableError: the API is away.
+        """
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as http,
-                http.get(f"{self.http}/api/jobs/{job_id}") as answer,
+                http.get(f"{self.http}/api/{path}") as answer,
             ):
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as away:
             raise errors.UnavailableError(f"{self.http} does not answer: {away}") from away
         if answer.status == 404:
-            raise errors.NotFoundError(f"there is no job {job_id}")
+            raise errors.NotFoundError(f"{self.http} has no {path}")
         if answer.status != 200:
             raise errors.UnavailableError(
                 f"{self.http} answered {answer.status}: {body[:500].decode(errors='replace')}"
             )
-        return show.JobView.model_validate_json(body)
+        return body
 
     async def follow(self, job_id: str) -> AsyncIterator[show.JobView]:
         """Yield a job again and again, until it has ended; the last one is the ended job.

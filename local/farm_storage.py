@@ -9,7 +9,6 @@ from azure.storage.queue import aio as queues
 
 from blendrop import errors, settings
 
-_QUEUES = (settings.BATCHES_QUEUE, settings.POISON_QUEUE, settings.UPLOADS_QUEUE)
 _TABLES = (settings.JOBS_TABLE, settings.WORKERS_TABLE)
 
 
@@ -34,7 +33,7 @@ async def _create(connection_string: str) -> None:
     ):
         with contextlib.suppress(exists):
             await blob.create_container(settings.SCENES_CONTAINER)
-        for name in _QUEUES:
+        for name in settings.QUEUES:
             with contextlib.suppress(exists):
                 await queue.create_queue(name)
         for name in _TABLES:

@@ -1,17 +1,18 @@
-"""Batch messages on an Azure storage queue."""
+"""Batch messages on Azure storage queues, one for each priority."""
 
 import asyncio
+import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from azure.core import exceptions
 
 from blendrop import errors, ports
 from blendrop.adapters.azure_clients import Clients, translated
-from blendrop.domain import messages
+from blendrop.domain import messages, priorities
 
 _NEVER = -1  # time to live: a batch waits for as long as it has to
 _SENT_AT_ONCE = 32
@@ -23,23 +24,27 @@ _NOT_OURS = frozenset({"MessageNotFound", "PopReceiptMismatch"})
 class AzureBatchQueue:
     """Carries out `ports.BatchQueue` with Azure Queue Storage."""
 
-    def __init__(self, clients: Clients, *, queue: str, poison_queue: str) -> None:
+    def __init__(
+        self, clients: Clients, *, queues: Mapping[priorities.Priority, str], poison_queue: str
+    ) -> None:
         self._clients = clients
-        self._name = queue
+        self._names = queues
         self._poison_name = poison_queue
+        self._turns = priorities.Turns()
 
-    @property
-    def _queue(self) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
-        return self._clients.queues.get_queue_client(self._name)
+    def _queue(self, priority: priorities.Priority) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
+        return self._clients.queues.get_queue_client(self._names[priority])
 
-    async def send(self, batch_messages: Sequence[messages.BatchMessage]) -> None:
+    async def send(
+        self, batch_messages: Sequence[messages.BatchMessage], *, priority: priorities.Priority
+    ) -> None:
         """Put every message on the queue, many at once."""
-        queue = self._queue
+        queue = self._queue(priority)
         waiting = iter([messages.encode(message) for message in batch_messages])
 
         async def sender() -> None:
             for text in waiting:
-                with translated(f"send a message to {self._name}"):
+                with translated(f"send a message to {self._names[priority]}"):
                     await queue.send_message(text, time_to_live=_NEVER)
 
         senders = min(_SENT_AT_ONCE, len(batch_messages))
@@ -50,27 +55,26 @@ class AzureBatchQueue:
 
     async def receive(self, *, lease: datetime.timedelta) -> ports.Delivery | None:
         """Take one message, hidden from others for as long as `lease`; None if there is none."""
-        with translated(f"receive from {self._name}"):
-            message = await self._queue.receive_message(visibility_timeout=_seconds(lease))
-        if message is None:
-            return None
-        return ports.Delivery(
-            message_id=message.id,
-            pop_receipt=message.pop_receipt,
-            body=message.content,
-            dequeue_count=message.dequeue_count,
-            inserted=message.inserted_on,
-        )
+        for priority in self._turns.order():
+            with translated(f"receive from {self._names[priority]}"):
+                message = await self._queue(priority).receive_message(
+                    visibility_timeout=_seconds(lease)
+                )
+            if message is not None:
+                self._turns.took(priority)
+                return ports.Delivery(
+                    message_id=message.id,
+                    pop_receipt=message.pop_receipt,
+                    body=message.content,
+                    dequeue_count=message.dequeue_count,
+                    inserted=message.inserted_on,
+                    priority=priority,
+                )
+        return None
 
     async def renew(self, delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
         """Keep the message hidden from now on; return the delivery with its new pop receipt."""
-        return ports.Delivery(
-            message_id=delivery.message_id,
-            pop_receipt=await self._hide(delivery, lease),
-            body=delivery.body,
-            dequeue_count=delivery.dequeue_count,
-            inserted=delivery.inserted,
-        )
+        return dataclasses.replace(delivery, pop_receipt=await self._hide(delivery, lease))
 
     async def give_back(self, delivery: ports.Delivery, *, delay: datetime.timedelta) -> None:
         """Let others see the message after `delay`."""
@@ -78,9 +82,10 @@ class AzureBatchQueue:
 
     async def _hide(self, delivery: ports.Delivery, time: datetime.timedelta) -> str:
         try:
-            with translated(f"keep message {delivery.message_id} of {self._name}"):
+            name = self._names[delivery.priority]
+            with translated(f"keep message {delivery.message_id} of {name}"):
                 # Without content the body stays as it is.
-                updated = await self._queue.update_message(
+                updated = await self._queue(delivery.priority).update_message(
                     delivery.message_id,
                     pop_receipt=delivery.pop_receipt,
                     visibility_timeout=_seconds(time),
@@ -92,8 +97,11 @@ class AzureBatchQueue:
     async def delete(self, delivery: ports.Delivery) -> None:
         """Remove the message for good."""
         try:
-            with translated(f"delete message {delivery.message_id} of {self._name}"):
-                await self._queue.delete_message(delivery.message_id, delivery.pop_receipt)
+            name = self._names[delivery.priority]
+            with translated(f"delete message {delivery.message_id} of {name}"):
+                await self._queue(delivery.priority).delete_message(
+                    delivery.message_id, delivery.pop_receipt
+                )
         except (errors.NotFoundError, errors.ConflictError, exceptions.HttpResponseError) as other:
             raise _lost(delivery, other) from other
 
@@ -112,10 +120,13 @@ class AzureBatchQueue:
         await self.delete(delivery)
 
     async def depth(self) -> int:
-        """Return about how many messages there are, hidden ones included."""
-        with translated(f"count the messages of {self._name}"):
-            properties = await self._queue.get_queue_properties()
-        return int(properties.approximate_message_count or 0)
+        """Return about how many messages there are, of every priority, hidden ones included."""
+        depth = 0
+        for priority, name in self._names.items():
+            with translated(f"count the messages of {name}"):
+                properties = await self._queue(priority).get_queue_properties()
+            depth += int(properties.approximate_message_count or 0)
+        return depth
 
 
 def _seconds(time: datetime.timedelta) -> int:

@@ -9,7 +9,7 @@ from azure.core import MatchConditions
 from blendrop import errors, ports
 from blendrop.adapters import job_entities
 from blendrop.adapters.azure_clients import Clients, translated
-from blendrop.domain import batches, jobs
+from blendrop.domain import batches, events, jobs
 
 # The most that one transaction takes (Microsoft Learn, "Performing entity group transactions"); the
 # emulator answers a larger one with something that is no answer.
@@ -18,6 +18,7 @@ _TRANSACTIONS_AT_ONCE = 8
 _READ_AT_ONCE = 16
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
+Operation = tuple[str, job_entities.Entity, dict[str, Any]]  # of one entity, as the SDK takes it
 
 
 class AzureJobTable:
@@ -31,19 +32,20 @@ class AzureJobTable:
     def _table(self) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
         return self._clients.tables.get_table_client(self._name)
 
-    async def add_job(self, job: jobs.Job) -> ports.Versioned[jobs.Job]:
-        """Add a job and list it; if it is there already, return the row that stands."""
+    async def add_job(
+        self, job: jobs.Job, *, event: events.JobEvent | None = None
+    ) -> ports.Versioned[jobs.Job]:
+        """List a job, then add it; if it is there already, return the row that stands."""
+        if not job.ended:
+            await self.list_open(job.id)
+        with translated(f"list job {job.id}"):
+            await self._table.upsert_entity(job_entities.listed_by_time(job))
         try:
             with translated(f"add job {job.id}"):
-                added = await self._table.create_entity(job_entities.of_job(job))
-            standing = ports.Versioned(job, str(added["etag"]))
+                etag = await self._written(("create", job_entities.of_job(job), {}), event)
         except errors.ConflictError:
-            standing = await self.get_job(job.id)
-        with translated(f"list job {job.id}"):
-            await self._table.upsert_entity(job_entities.listed_by_time(standing.row))
-            if not standing.row.ended:
-                await self._table.upsert_entity(job_entities.listed_open(standing.row))
-        return standing
+            return await self.get_job(job.id)
+        return ports.Versioned(job, etag)
 
     async def get_job(self, job_id: str) -> ports.Versioned[jobs.Job]:
         """Return a job. Raises NotFoundError."""
@@ -51,15 +53,24 @@ class AzureJobTable:
             entity = await self._table.get_entity(job_id, job_entities.JOB)
         return _versioned(jobs.Job, entity)
 
-    async def replace_job(self, job: jobs.Job, *, etag: str) -> ports.Versioned[jobs.Job]:
-        """Change a job's row, if nobody has since. Raises ConflictError."""
-        replaced = await self._replace(f"change job {job.id}", job_entities.of_job(job), etag)
-        with translated(f"list job {job.id}"):
-            if job.ended:
-                await self._table.delete_entity(job_entities.listed_open(job))
-            elif job.state is jobs.JobState.QUEUED:
-                await self._table.upsert_entity(job_entities.listed_open(job))
+    async def replace_job(
+        self, job: jobs.Job, *, etag: str, event: events.JobEvent | None = None
+    ) -> ports.Versioned[jobs.Job]:
+        """Change a job's row and write the event, if nobody has since. Raises ConflictError."""
+        with translated(f"change job {job.id}"):
+            replaced = await self._written(_update(job_entities.of_job(job), etag), event)
         return ports.Versioned(job, replaced)
+
+    async def remember_request(self, key: str, request: ports.KnownRequest) -> ports.KnownRequest:
+        """Note which job a request makes; return what was noted first under that key."""
+        try:
+            with translated(f"note the request of job {request.job}"):
+                await self._table.create_entity(job_entities.of_request(key, request))
+        except errors.ConflictError:
+            with translated(f"read the request of job {request.job}"):
+                noted = await self._table.get_entity(job_entities.REQUEST, key)
+            return ports.KnownRequest(job=noted["job"], digest=noted["digest"])
+        return request
 
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
         """Add the batches of one job; those that are there already stay as they are."""
@@ -105,39 +116,44 @@ class AzureJobTable:
         return _versioned(batches.Batch, entity)
 
     async def replace_batch(
-        self, batch: batches.Batch, *, etag: str
+        self, batch: batches.Batch, *, etag: str, event: events.JobEvent | None = None
     ) -> ports.Versioned[batches.Batch]:
-        """Change a batch's row, if nobody has since. Raises ConflictError."""
-        doing = f"change batch {batch.number} of job {batch.job}"
-        return ports.Versioned(
-            batch, await self._replace(doing, job_entities.of_batch(batch), etag)
-        )
+        """Change a batch's row and write the event, if nobody has since. Raises ConflictError."""
+        with translated(f"change batch {batch.number} of job {batch.job}"):
+            replaced = await self._written(_update(job_entities.of_batch(batch), etag), event)
+        return ports.Versioned(batch, replaced)
 
-    async def _replace(self, doing: str, entity: job_entities.Entity, etag: str) -> str:
-        with translated(doing):
-            updated = await self._table.update_entity(
-                entity, mode="replace", etag=etag, match_condition=MatchConditions.IfNotModified
-            )
-        return str(updated["etag"])
+    async def _written(self, operation: Operation, event: events.JobEvent | None) -> str:
+        """Write a row, and in the same transaction the event; return the row's ETag."""
+        operations = [operation]
+        if event is not None:
+            happened = job_entities.of_event(operation[1]["PartitionKey"], event)
+            operations.append(("create", happened, {}))
+        written = await self._table.submit_transaction(operations)
+        return str(written[0]["etag"])
 
     async def batches_of(
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
     ) -> AsyncIterator[ports.Versioned[batches.Batch]]:
         """Yield a job's batches by number; only those in one of `states`, if any are named."""
-        # Digits sort before `:`, so that this is every key that begins with the prefix.
-        keys = (
-            f"PartitionKey eq '{job_id}' and RowKey ge '{job_entities.BATCH_PREFIX}' "
-            f"and RowKey lt '{job_entities.BATCH_PREFIX}:'"
-        )
+        keys = _range(job_id, job_entities.BATCH_PREFIX)
         wanted = " or ".join(f"state eq '{state}'" for state in sorted(states))
         query = f"{keys} and ({wanted})" if wanted else keys
         with translated(f"read the batches of job {job_id}"):
             async for entity in self._table.query_entities(query):
                 yield _versioned(batches.Batch, entity)
 
+    async def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
+        """Yield what happened to a job, oldest first."""
+        with translated(f"read the events of job {job_id}"):
+            async for entity in self._table.query_entities(
+                _range(job_id, job_entities.EVENT_PREFIX)
+            ):
+                yield job_entities.to_row(events.JobEvent, entity)
+
     async def list_jobs(self, *, page_size: int, token: str = "") -> tuple[Sequence[jobs.Job], str]:
         """Return a page of jobs, newest first, and the token of the next page or an empty one."""
-        after = f" and RowKey gt '{token}'" if token else ""
+        after = f" and RowKey gt '{_quoted(token)}'" if token else ""
         query = f"PartitionKey eq '{job_entities.BY_TIME}'{after}"
         listed: list[job_entities.Entity] = []
         with translated("list jobs"):
@@ -148,18 +164,78 @@ class AzureJobTable:
         page, more = listed[:page_size], len(listed) > page_size
         reading = asyncio.Semaphore(_READ_AT_ONCE)
 
-        async def read(job_id: str) -> jobs.Job:
+        async def read(job_id: str) -> jobs.Job | None:
             async with reading:
-                return (await self.get_job(job_id)).row
+                try:
+                    return (await self.get_job(job_id)).row
+                except errors.NotFoundError:
+                    return None  # listed, and cut off before its row was added
 
         shown = await asyncio.gather(*(read(entity["job"]) for entity in page))
-        return shown, page[-1]["RowKey"] if more else ""
+        return [job for job in shown if job is not None], page[-1]["RowKey"] if more else ""
 
-    async def open_jobs(self) -> Sequence[str]:
-        """Return the ids of the jobs that have not ended."""
+    async def list_open(self, job_id: str) -> None:
+        """List a job as one that has not ended."""
+        with translated(f"list job {job_id}"):
+            await self._table.upsert_entity(job_entities.listed_open(job_id))
+
+    async def open_jobs(self) -> Sequence[ports.OpenListing]:
+        """Return the jobs that are listed as not ended."""
         query = f"PartitionKey eq '{job_entities.OPEN}'"
         with translated("list open jobs"):
-            return [str(one["RowKey"]) async for one in self._table.query_entities(query)]
+            return [
+                ports.OpenListing(job=str(one["RowKey"]), etag=str(one.metadata["etag"]))
+                async for one in self._table.query_entities(query)
+            ]
+
+    async def unlist(self, listing: ports.OpenListing) -> None:
+        """Take a job off the list of those not ended, unless it was listed anew since."""
+        try:
+            with translated(f"unlist job {listing.job}"):
+                await self._table.delete_entity(
+                    job_entities.OPEN,
+                    listing.job,
+                    etag=listing.etag,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except (errors.ConflictError, errors.NotFoundError):
+            return  # listed anew, or off the list already
+
+    async def remove_job(self, job: jobs.Job) -> None:
+        """Remove a job's batches, events and listings; its own row stays."""
+        with translated(f"remove the rows of job {job.id}"):
+            rows = [
+                {"PartitionKey": job.id, "RowKey": str(entity["RowKey"])}
+                for prefix in (job_entities.BATCH_PREFIX, job_entities.EVENT_PREFIX)
+                async for entity in self._table.query_entities(
+                    _range(job.id, prefix), select=["RowKey"]
+                )
+            ]
+            for start in range(0, len(rows), _TRANSACTION):
+                group = rows[start : start + _TRANSACTION]
+                await self._table.submit_transaction([("delete", row) for row in group])
+            for listing in (
+                job_entities.listed_by_time(job),
+                job_entities.listed_open(job.id),
+            ):
+                await self._table.delete_entity(listing["PartitionKey"], listing["RowKey"])
+
+
+def _range(partition: str, prefix: str) -> str:
+    # Digits sort before `:`, so that this is every key that begins with the prefix.
+    return (
+        f"PartitionKey eq '{_quoted(partition)}' and RowKey ge '{prefix}' and RowKey lt '{prefix}:'"
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return text as it stands between the quotes of an OData filter."""
+    return text.replace("'", "''")
+
+
+def _update(entity: job_entities.Entity, etag: str) -> Operation:
+    options = {"mode": "replace", "etag": etag, "match_condition": MatchConditions.IfNotModified}
+    return "update", entity, options
 
 
 def _versioned(kind: type[Row], entity: Any) -> ports.Versioned[Row]:  # noqa: ANN401 the SDK's

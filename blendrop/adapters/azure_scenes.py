@@ -1,6 +1,7 @@
 """Scenes in a blob container."""
 
 import asyncio
+import datetime
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from blendrop.adapters.azure_clients import Clients, translated
 from blendrop.domain import jobs
 
 _PARALLEL_BLOCKS = 4
+_CLOCK_SKEW = datetime.timedelta(minutes=15)  # as Microsoft advises for the start of a signature
 
 
 class AzureSceneStore:
@@ -36,6 +38,33 @@ class AzureSceneStore:
                 offset, length, etag=scene.etag, match_condition=MatchConditions.IfNotModified
             )
             return await stream.readall()
+
+    async def upload_address(
+        self, name: str, *, now: datetime.datetime, until: datetime.datetime
+    ) -> str:
+        """Return an address, signed until then, that a scene can be put to and nothing else.
+
+        Signed with the account's key where there is one (the emulator), and elsewhere with a key
+        that Entra ID gives to whoever runs this.
+        """
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 loaded where used
+
+        service = self._clients.blobs
+        since = now - _CLOCK_SKEW
+        key = getattr(service.credential, "account_key", None)
+        with translated(f"sign an upload of {name!r}"):
+            delegated = None if key else await service.get_user_delegation_key(since, until)
+        signature = generate_blob_sas(
+            account_name=str(service.account_name),
+            container_name=self._container,
+            blob_name=name,
+            account_key=key,
+            user_delegation_key=delegated,
+            permission=BlobSasPermissions(create=True, write=True),
+            start=since,
+            expiry=until,
+        )
+        return f"{service.get_blob_client(self._container, name).url}?{signature}"
 
     async def download(self, scene: jobs.SceneRef, to: Path) -> None:
         """Write the whole scene to `to`, or nothing."""

@@ -94,6 +94,34 @@ class FrameFolder:
             for left in self._job_folder(job_id).rglob(f"{_UNFINISHED}*"):
                 left.unlink(missing_ok=True)
 
+    async def file(self, job_id: str, name: str) -> Path:
+        """Return the path of a file below the job's folder, for reading. Raises NotFoundError."""
+        return await asyncio.to_thread(self._file, job_id, name)
+
+    def _file(self, job_id: str, name: str) -> Path:
+        with self._working(f"read {name}"):
+            self._root.stat()
+            path = self._job_folder(job_id)
+            _refuse_link(path)
+            for part in name.split("/"):
+                path /= _plain(part)
+                _refuse_link(path)
+            if not path.is_file():
+                raise errors.NotFoundError(f"job {job_id} has no file {name}")
+            return path
+
+    async def remove_job(self, job_id: str) -> None:
+        """Remove the job's folder with everything in it."""
+        await asyncio.to_thread(self._remove_job, job_id)
+
+    def _remove_job(self, job_id: str) -> None:
+        with self._working("remove a job's frames"):
+            self._root.stat()
+            folder = self._job_folder(job_id)
+            _refuse_link(folder)
+            if folder.exists():
+                shutil.rmtree(folder)
+
     def _job_folder(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
             raise ValueError(f"{job_id!r} is no job id")

@@ -4,33 +4,39 @@ Partition   row key                       what
 ----------  ----------------------------  -----------------------------------------------
 <job id>    job                           the job
 <job id>    batch-000007                  one of its batches
+<job id>    event-<time>-<8 hex digits>   something that happened to it
 by-time     <time left>-<job id>          the list of all jobs, newest first
 open        <job id>                      the list of jobs that have not ended
+request     <digest of its key>           which job a repeatable request made
 
-A job id ends in a dash and 12 hex digits, so that it is never `by-time` or `open`. Times are text
-in ISO 8601, since a table keeps only 100 ns ticks and the SDK fewer; nested values are JSON.
+A job id ends in a dash and 12 hex digits, so that it is none of the other partitions. Times are
+text in ISO 8601, since a table keeps only 100 ns ticks and the SDK fewer; nested values are JSON.
 """
 
 import datetime
 import itertools
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import pydantic
 
-from blendrop.domain import batches, jobs
+from blendrop import ports
+from blendrop.domain import batches, events, jobs
 
 JOB = "job"
 BATCH_PREFIX = "batch-"
 BY_TIME = "by-time"
 OPEN = "open"
+EVENT_PREFIX = "event-"
+REQUEST = "request"
 # A property holds at most 64 KiB in UTF-16, an entity 1 MiB (Microsoft Learn, "Understanding the
 # Table service data model"); the emulator enforces neither. What is longer goes on in the next.
 _LARGEST_PROPERTY = 30_000  # characters
 _FAILURE_TEXTS = 100_000  # characters of reasons, and as many of log tails, in one batch
 
-Row = TypeVar("Row", jobs.Job, batches.Batch)
+Row = TypeVar("Row", jobs.Job, batches.Batch, events.JobEvent)
 Entity = dict[str, Any]
 _FAR_FUTURE = datetime.datetime(3000, 1, 1, tzinfo=datetime.UTC)
 
@@ -64,9 +70,21 @@ def listed_by_time(job: jobs.Job) -> Entity:
     return {"PartitionKey": BY_TIME, "RowKey": f"{left:016d}-{job.id}", "job": job.id}
 
 
-def listed_open(job: jobs.Job) -> Entity:
+def listed_open(job_id: str) -> Entity:
     """Return the row that lists a job as not ended."""
-    return {"PartitionKey": OPEN, "RowKey": job.id}
+    return {"PartitionKey": OPEN, "RowKey": job_id}
+
+
+def of_event(job_id: str, event: events.JobEvent) -> Entity:
+    """Return an event's row; keys sort as the events happened."""
+    key = f"{EVENT_PREFIX}{event.at:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
+    return _entity(job_id, key, event)
+
+
+def of_request(key: str, request: ports.KnownRequest) -> Entity:
+    """Return the row that says which job a request made."""
+    row = {"job": request.job, "digest": request.digest}
+    return {"PartitionKey": REQUEST, "RowKey": key, **row}
 
 
 def _entity(partition: str, row_key: str, row: pydantic.BaseModel) -> Entity:
@@ -85,7 +103,7 @@ def _entity(partition: str, row_key: str, row: pydantic.BaseModel) -> Entity:
 
 
 def to_row(kind: type[Row], entity: Mapping[str, Any]) -> Row:
-    """Return the job or batch that a row holds."""
+    """Return the job, batch or event that a row holds."""
     given: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         if name not in entity:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from blendrop import errors, ports
 from blendrop.adapters import job_entities
-from blendrop.domain import batches, jobs, messages
+from blendrop.domain import batches, events, jobs, messages, priorities
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
 
@@ -45,6 +45,12 @@ class MemorySceneStore:
         """Return up to `length` bytes from `offset`, fewer only where the file ends."""
         return self._version(scene)[offset : offset + length]
 
+    async def upload_address(
+        self, name: str, *, now: datetime.datetime, until: datetime.datetime
+    ) -> str:
+        """Return an address that says what it would allow."""
+        return f"memory://scenes/{name}?from={now.isoformat()}&until={until.isoformat()}"
+
     async def download(self, scene: jobs.SceneRef, to: Path) -> None:
         """Write the whole scene to `to`."""
         to.write_bytes(self._version(scene))
@@ -66,6 +72,7 @@ class _Message:
     text: str
     inserted: datetime.datetime
     visible: datetime.datetime
+    priority: priorities.Priority
     receipt: str = ""
     dequeued: int = 0
 
@@ -86,24 +93,29 @@ class MemoryBatchQueue:
     parked: list[Parked] = field(default_factory=list)
     _messages: dict[str, _Message] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    _turns: priorities.Turns = field(default_factory=priorities.Turns)
 
-    def put_text(self, text: str) -> None:
+    def put_text(self, text: str, priority: priorities.Priority = "normal") -> None:
         """Put any text on the queue, as somebody else might."""
         now = self.clock.now()
-        self._messages[f"message-{next(self._numbers)}"] = _Message(text, now, now)
+        self._messages[f"message-{next(self._numbers)}"] = _Message(text, now, now, priority)
 
-    async def send(self, batch_messages: Sequence[messages.BatchMessage]) -> None:
+    async def send(
+        self, batch_messages: Sequence[messages.BatchMessage], *, priority: priorities.Priority
+    ) -> None:
         """Put every message on the queue."""
         for message in batch_messages:
-            self.put_text(messages.encode(message))
+            self.put_text(messages.encode(message), priority)
 
     async def receive(self, *, lease: datetime.timedelta) -> ports.Delivery | None:
         """Take one message, hidden from others for as long as `lease`; None if there is none."""
         now = self.clock.now()
-        for message_id, message in self._messages.items():
-            if message.visible <= now:
-                message.dequeued += 1
-                return self._hidden(message_id, message, lease)
+        for priority in self._turns.order():
+            for message_id, message in self._messages.items():
+                if message.visible <= now and message.priority == priority:
+                    message.dequeued += 1
+                    self._turns.took(priority)
+                    return self._hidden(message_id, message, lease)
         return None
 
     async def renew(self, delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
@@ -139,6 +151,7 @@ class MemoryBatchQueue:
             body=message.text,
             dequeue_count=message.dequeued,
             inserted=message.inserted,
+            priority=message.priority,
         )
 
     def _held(self, delivery: ports.Delivery) -> _Message:
@@ -150,6 +163,17 @@ class MemoryBatchQueue:
         return message
 
 
+@dataclass
+class MemoryAnnouncementQueue:
+    """Carries out `ports.AnnouncementQueue`."""
+
+    sent: list[tuple[str, datetime.timedelta]] = field(default_factory=list)
+
+    async def send(self, job_id: str, *, delay: datetime.timedelta) -> None:
+        """Let the announcement of a job be tried after `delay`."""
+        self.sent.append((job_id, delay))
+
+
 class MemoryJobTable:
     """Carries out `ports.JobTable`."""
 
@@ -157,28 +181,36 @@ class MemoryJobTable:
         self._entities: dict[tuple[str, str], tuple[str, job_entities.Entity]] = {}
         self._versions = itertools.count(1)
 
-    async def add_job(self, job: jobs.Job) -> ports.Versioned[jobs.Job]:
-        """Add a job and list it; if it is there already, return the row that stands."""
+    async def add_job(
+        self, job: jobs.Job, *, event: events.JobEvent | None = None
+    ) -> ports.Versioned[jobs.Job]:
+        """List a job, then add it; if it is there already, return the row that stands."""
+        if not job.ended:
+            await self.list_open(job.id)
+        self._put(job_entities.listed_by_time(job))
         if (job.id, job_entities.JOB) not in self._entities:
             self._put(job_entities.of_job(job))
-        standing = await self.get_job(job.id)
-        self._put(job_entities.listed_by_time(standing.row))
-        if not standing.row.ended:
-            self._put(job_entities.listed_open(standing.row))
-        return standing
+            self._happened(job.id, event)
+        return await self.get_job(job.id)
 
     async def get_job(self, job_id: str) -> ports.Versioned[jobs.Job]:
         """Return a job. Raises NotFoundError."""
         return self._get(jobs.Job, job_id, job_entities.JOB)
 
-    async def replace_job(self, job: jobs.Job, *, etag: str) -> ports.Versioned[jobs.Job]:
-        """Change a job's row, if nobody has since. Raises ConflictError."""
+    async def replace_job(
+        self, job: jobs.Job, *, etag: str, event: events.JobEvent | None = None
+    ) -> ports.Versioned[jobs.Job]:
+        """Change a job's row and write the event, if nobody has since. Raises ConflictError."""
         replaced = self._replace(job_entities.of_job(job), etag)
-        if job.ended:
-            self._entities.pop((job_entities.OPEN, job.id), None)
-        elif job.state is jobs.JobState.QUEUED:
-            self._put(job_entities.listed_open(job))
+        self._happened(job.id, event)
         return ports.Versioned(job, replaced)
+
+    async def remember_request(self, key: str, request: ports.KnownRequest) -> ports.KnownRequest:
+        """Note which job a request makes; return what was noted first under that key."""
+        if (job_entities.REQUEST, key) not in self._entities:
+            self._put(job_entities.of_request(key, request))
+        noted = self._entities[job_entities.REQUEST, key][1]
+        return ports.KnownRequest(job=noted["job"], digest=noted["digest"])
 
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
         """Add the batches of one job; those that are there already stay as they are."""
@@ -191,10 +223,12 @@ class MemoryJobTable:
         return self._get(batches.Batch, job_id, job_entities.batch_key(number))
 
     async def replace_batch(
-        self, batch: batches.Batch, *, etag: str
+        self, batch: batches.Batch, *, etag: str, event: events.JobEvent | None = None
     ) -> ports.Versioned[batches.Batch]:
-        """Change a batch's row, if nobody has since. Raises ConflictError."""
-        return ports.Versioned(batch, self._replace(job_entities.of_batch(batch), etag))
+        """Change a batch's row and write the event, if nobody has since. Raises ConflictError."""
+        replaced = self._replace(job_entities.of_batch(batch), etag)
+        self._happened(batch.job, event)
+        return ports.Versioned(batch, replaced)
 
     async def batches_of(
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
@@ -206,18 +240,54 @@ class MemoryJobTable:
                 if not states or found.row.state in states:
                     yield found
 
+    async def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
+        """Yield what happened to a job, oldest first."""
+        for partition, key in sorted(self._entities):
+            if partition == job_id and key.startswith(job_entities.EVENT_PREFIX):
+                yield job_entities.to_row(events.JobEvent, self._entities[partition, key][1])
+
     async def list_jobs(self, *, page_size: int, token: str = "") -> tuple[Sequence[jobs.Job], str]:
         """Return a page of jobs, newest first, and the token of the next page or an empty one."""
         keys = sorted(key for partition, key in self._entities if partition == job_entities.BY_TIME)
         left = [key for key in keys if key > token]
         page = left[:page_size]
         listed = [self._entities[job_entities.BY_TIME, key][1]["job"] for key in page]
-        shown = [self._get(jobs.Job, job_id, job_entities.JOB).row for job_id in listed]
+        shown = [
+            self._get(jobs.Job, job_id, job_entities.JOB).row
+            for job_id in listed
+            if (job_id, job_entities.JOB) in self._entities
+        ]
         return shown, page[-1] if len(left) > page_size else ""
 
-    async def open_jobs(self) -> Sequence[str]:
-        """Return the ids of the jobs that have not ended."""
-        return sorted(key for partition, key in self._entities if partition == job_entities.OPEN)
+    async def list_open(self, job_id: str) -> None:
+        """List a job as one that has not ended."""
+        self._put(job_entities.listed_open(job_id))
+
+    async def open_jobs(self) -> Sequence[ports.OpenListing]:
+        """Return the jobs that are listed as not ended."""
+        return [
+            ports.OpenListing(job=key, etag=self._entities[partition, key][0])
+            for partition, key in sorted(self._entities)
+            if partition == job_entities.OPEN
+        ]
+
+    async def unlist(self, listing: ports.OpenListing) -> None:
+        """Take a job off the list of those not ended, unless it was listed anew since."""
+        key = (job_entities.OPEN, listing.job)
+        if key in self._entities and self._entities[key][0] == listing.etag:
+            del self._entities[key]
+
+    async def remove_job(self, job: jobs.Job) -> None:
+        """Remove a job's batches, events and listings; its own row stays."""
+        listings = (job_entities.listed_by_time(job), job_entities.listed_open(job.id))
+        gone = {(one["PartitionKey"], one["RowKey"]) for one in listings}
+        gone |= {key for key in self._entities if key[0] == job.id and key[1] != job_entities.JOB}
+        for key in gone:
+            self._entities.pop(key, None)
+
+    def _happened(self, job_id: str, event: events.JobEvent | None) -> None:
+        if event is not None:
+            self._put(job_entities.of_event(job_id, event))
 
     def _put(self, entity: job_entities.Entity) -> str:
         etag = f"etag-{next(self._versions)}"

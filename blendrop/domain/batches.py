@@ -87,10 +87,17 @@ class Batch(pydantic.BaseModel):
     worker: str = ""  # who holds it, or held it last
     reason: str = ""  # why its holder waits, for a person; empty while it renders
     lease_until: datetime.datetime | None = None
+    pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
-    render_seconds: float = 0.0  # of the frames done, summed over attempts
+    frame_seconds: dict[int, float] = {}  # in Blender, of each frame done
+    wasted_seconds: float = 0.0  # in Blender, of attempts at frames that failed
     failures: tuple[FrameFailure, ...] = ()  # one for each frame that has failed so far
     flagged: tuple[FlaggedFrame, ...] = ()
+
+    @property
+    def render_seconds(self) -> float:
+        """In Blender, of the frames done."""
+        return sum(self.frame_seconds.values())
 
     def frame_numbers(self) -> tuple[int, ...]:
         """Return its frames, ascending."""
@@ -108,7 +115,11 @@ class Batch(pydantic.BaseModel):
     def claimed(self, worker: str, *, lease_until: datetime.datetime) -> "Batch":
         """Return the batch as held by `worker`, one attempt later."""
         return self._moved(
-            BatchState.RENDERING, worker=worker, lease_until=lease_until, attempt=self.attempt + 1
+            BatchState.RENDERING,
+            worker=worker,
+            lease_until=lease_until,
+            attempt=self.attempt + 1,
+            pause_requested=False,
         )
 
     def renewed(self, *, lease_until: datetime.datetime) -> "Batch":
@@ -128,11 +139,19 @@ class Batch(pydantic.BaseModel):
         failure = self.failure_of(frame)
         return 0 if failure is None else failure.attempts
 
-    def with_failure(self, failure: FrameFailure) -> "Batch":
-        """Return the batch with the newest failure of a frame in place of the older one."""
+    def with_failure(self, failure: FrameFailure, *, seconds: float = 0.0) -> "Batch":
+        """Return the batch with the newest failure of a frame in place of the older one.
+
+        `seconds` is what Blender spent on it in vain.
+        """
         others = (other for other in self.failures if other.frame != failure.frame)
         ordered = sorted((*others, failure), key=lambda one: one.frame)
-        return self.model_copy(update={"failures": tuple(ordered)})
+        wasted = self.wasted_seconds + seconds
+        return self.model_copy(update={"failures": tuple(ordered), "wasted_seconds": wasted})
+
+    def begun_anew(self) -> "Batch":
+        """Return the batch as if nothing had failed, to be tried again because a person asks."""
+        return self._moved(BatchState.QUEUED, failures=(), reason="")
 
     def with_frame_done(
         self, frame: int, *, seconds: float, flags: frozenset[images.FrameFlag]
@@ -144,7 +163,7 @@ class Batch(pydantic.BaseModel):
         return self.model_copy(
             update={
                 "frames_done": self.frames_done + 1,
-                "render_seconds": self.render_seconds + seconds,
+                "frame_seconds": {**self.frame_seconds, frame: round(seconds, 3)},
                 "failures": tuple(one for one in self.failures if one.frame != frame),
                 "flagged": flagged,
             }

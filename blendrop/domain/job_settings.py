@@ -12,11 +12,14 @@ from typing import Annotated, Literal, get_args
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import frames
+from blendrop.domain import frames, priorities, webhook_addresses
 
 Engine = Literal["CYCLES", "EEVEE", "WORKBENCH"]
 ImageFormat = Literal["PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER"]
-Priority = Literal["normal", "high"]
+Priority = priorities.Priority
+Webhook = Annotated[
+    str, pydantic.Field(max_length=2000, pattern=r"^https?://[^\s/?#@]+(:\d+)?([/?#]\S*)?$")
+]
 
 
 class Limits(pydantic.BaseModel):
@@ -30,6 +33,8 @@ class Limits(pydantic.BaseModel):
     name_length: int = 512  # characters in a scene's blob name
     default_batch_size: int = 8  # frames
     newest_blender: str  # that the workers have, like 5.0
+    webhooks: bool = False  # whether the farm can sign announcements
+    own_hosts: frozenset[str] = frozenset()  # that may be told though they are private
 
 
 class JobSettings(pydantic.BaseModel):
@@ -47,6 +52,7 @@ class JobSettings(pydantic.BaseModel):
     batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None  # frames
     priority: Priority = "normal"
     allow_missing_files: bool = False
+    webhook: Webhook | None = None  # is told when the job has ended
 
 
 _REMEDIES = {
@@ -59,6 +65,7 @@ _REMEDIES = {
     "batch_size": "Give a whole number of frames, 1 or more",
     "priority": f"Give one of {', '.join(get_args(Priority))}",
     "allow_missing_files": "Give true or false",
+    "webhook": "Give an https address without user name, like https://studio.example/rendered",
 }
 _UPPER_CASE = {"engine", "format"}
 _TEXT = {"scene", "camera"}
@@ -137,9 +144,22 @@ def validated(given: Mapping[str, object], limits: Limits) -> JobSettings:
                     remedy="Give a smaller number, or leave it out",
                 )
             )
+        if settings.webhook and (refused := _refusal(settings.webhook, limits)):
+            problems.append(refused)
         if not problems:
             return settings
     raise errors.InvalidRequestError(*problems)
+
+
+def _refusal(webhook: str, limits: Limits) -> errors.Problem | None:
+    reason, remedy = webhook_addresses.refusal(webhook, own_hosts=limits.own_hosts), ""
+    if not limits.webhooks:
+        reason = "this farm announces nothing, since it has no secret to sign with"
+        remedy = "Leave it out, or ask the farm's engineer to set BLENDROP_WEBHOOK_SECRET"
+    if not reason:
+        return None
+    remedy = remedy or _REMEDIES["webhook"]
+    return errors.Problem(pointer="webhook", value=webhook[:80], reason=reason, remedy=remedy)
 
 
 def _problem(location: tuple[int | str, ...], value: object, message: str) -> errors.Problem:

@@ -20,7 +20,7 @@ from enum import StrEnum
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import frames, job_settings
+from blendrop.domain import events, frames, job_settings
 
 
 class JobState(StrEnum):
@@ -34,6 +34,9 @@ class JobState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+# What an id looks like: safe as the name of a folder and as the key of a table.
+ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-[0-9a-f]{12}")
 
 ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
@@ -68,6 +71,38 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 
+class AnnouncementState(StrEnum):
+    """Whether the one whom the job names was told that it has ended."""
+
+    NONE = ""  # nobody is to be told, or the job has not ended
+    DUE = "due"
+    SENT = "sent"
+    FAILED = "failed"  # on every attempt
+
+
+class Announcement(pydantic.BaseModel):
+    """How far telling the one whom the job names has come."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    state: AnnouncementState = AnnouncementState.NONE
+    attempts: int = 0
+    due: datetime.datetime | None = None  # the next attempt
+    reason: str = ""  # why the last attempt failed
+
+    def sent(self, *, attempts: int) -> "Announcement":
+        """Return that it was told."""
+        return Announcement(state=AnnouncementState.SENT, attempts=attempts)
+
+    def put_off(self, reason: str, *, attempts: int, due: datetime.datetime) -> "Announcement":
+        """Return that it is to be tried again."""
+        return Announcement(state=AnnouncementState.DUE, attempts=attempts, due=due, reason=reason)
+
+    def failed(self, reason: str, *, attempts: int) -> "Announcement":
+        """Return that nobody tries any more."""
+        return Announcement(state=AnnouncementState.FAILED, attempts=attempts, reason=reason)
+
+
 class SceneRef(pydantic.BaseModel):
     """One version of an uploaded .blend: its bytes are those that had this ETag."""
 
@@ -95,7 +130,11 @@ class Job(pydantic.BaseModel):
     batch_count: int = 0
     frame_pattern: str = ""  # name of a frame's file, like shot_####.png; set by the first worker
     created: datetime.datetime
+    started: datetime.datetime | None = None  # when the first worker had opened the scene
     changed: datetime.datetime
+    owner: str = ""  # who submitted it; empty for an upload, which names nobody
+    announcement: Announcement = Announcement()
+    deleted: bool = False  # its rows and frames are gone; only this is left, for late messages
     traceparent: str = ""  # W3C trace context of the request that made the job
 
     def moved(self, to: JobState, *, reason: str, now: datetime.datetime) -> "Job":
@@ -108,7 +147,17 @@ class Job(pydantic.BaseModel):
             raise errors.ConflictError(
                 f"job {self.id} is {self.state} and cannot become {to}: {self.reason}"
             )
-        return self.model_copy(update={"state": to, "reason": reason, "changed": now})
+        told = Announcement()
+        if to in ENDED and self.settings.webhook:
+            told = Announcement(state=AnnouncementState.DUE, due=now)
+        return self.model_copy(
+            update={"state": to, "reason": reason, "changed": now, "announcement": told}
+        )
+
+    def event(self, *, by: str) -> events.JobEvent:
+        """Return what to write down about the change that led to this state."""
+        kind = events.EventKind(self.state.value)
+        return events.JobEvent(at=self.changed, kind=kind, reason=self.reason, by=by)
 
     @property
     def ended(self) -> bool:
@@ -124,7 +173,17 @@ class Job(pydantic.BaseModel):
 
 
 def id_of_upload(name: str, etag: str) -> str:
-    """Return the job id of one upload: the same for every trigger that the upload raises.
+    """Return the job id of one upload: the same for every trigger that the upload raises."""
+    return _id(name, f"{name}\n{etag}")
+
+
+def id_of_request(name: str, *, caller: str, key: str) -> str:
+    """Return the job id of one HTTP request: the same whenever the caller repeats its key."""
+    return _id(name, f"request\n{caller}\n{key}")
+
+
+def _id(name: str, identity: str) -> str:
+    """Return an id that says which scene, and is the same for the same identity.
 
     It starts with the name of the file, for the person who looks for its folder, and holds only
     `a-z`, `0-9` and `-`, so that it is safe as a folder name and a table key.
@@ -132,5 +191,5 @@ def id_of_upload(name: str, etag: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name.rsplit("/", 1)[-1]).encode("ascii", "ignore")
     stem = re.sub(r"\.blend$", "", ascii_name.decode().lower())
     slug = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40].rstrip("-")
-    digest = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return f"{slug or 'scene'}-{digest}"

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches
+from blendrop.domain import batches, events
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -86,7 +86,11 @@ class Lease:
             self.check()
             asked = self._clock.elapsed()
             self._delivery = await self._queue.renew(self._delivery, lease=self._length)
-            await self._write(self.batch.renewed(lease_until=self._clock.now() + self._length))
+            until = self._clock.now() + self._length
+            written = await self._write(self.batch.renewed(lease_until=until))
+            # Only what renewing changes: frames may have been done since the row was sent.
+            kept = {"lease_until": until, "pause_requested": written.pause_requested}
+            self.batch = self.batch.model_copy(update=kept)
             self._ends = asked + self._length.total_seconds()
 
     async def guard(self, work: Coroutine[None, None, None]) -> None:
@@ -111,7 +115,9 @@ class Lease:
             working.cancel()
             await asyncio.gather(working, keeping, return_exceptions=True)
 
-    async def record(self, state: batches.BatchState) -> None:
+    async def record(
+        self, state: batches.BatchState, *, event: events.JobEvent | None = None
+    ) -> None:
         """Write that the batch is in `state` and nobody's any more. The message stays as it is.
 
         Raises:
@@ -119,7 +125,7 @@ class Lease:
         """
         async with self._changing:
             self.check()
-            await self._write(self.batch.released(state))
+            self.batch = await self._write(self.batch.released(state), event=event)
 
     async def delete_message(self) -> None:
         """Remove the message, as the last thing that happens to a batch."""
@@ -129,19 +135,37 @@ class Lease:
         """Let other workers receive the message after `delay`."""
         await self._queue.give_back(self._delivery, delay=delay)
 
-    async def _write(self, changed: batches.Batch) -> None:
+    async def _write(
+        self, changed: batches.Batch, *, event: events.JobEvent | None = None
+    ) -> batches.Batch:
+        """Write the row and return it as it then stands, with a pause that was asked for."""
         try:
-            written = await self._jobs.replace_batch(changed, etag=self._etag)
+            written = await self._jobs.replace_batch(changed, etag=self._etag, event=event)
         except errors.ConflictError:
-            # Our own earlier write may have arrived though its answer got lost.
             standing = await self._jobs.get_batch(changed.job, changed.number)
-            if (standing.row.worker, standing.row.attempt) != (changed.worker, changed.attempt):
-                raise errors.LeaseLostError(
-                    f"batch {changed.number} of job {changed.job} was claimed by "
-                    f"{standing.row.worker} in attempt {standing.row.attempt}"
-                ) from None
-            written = await self._jobs.replace_batch(changed, etag=standing.etag)
-        self.batch, self._etag = written.row, written.etag
+            written = await self._written_after_all(changed, standing, event)
+        self._etag = written.etag
+        return written.row
+
+    async def _written_after_all(
+        self,
+        changed: batches.Batch,
+        standing: ports.Versioned[batches.Batch],
+        event: events.JobEvent | None,
+    ) -> ports.Versioned[batches.Batch]:
+        """Write over a row that is still ours, though its ETag is not the one we knew."""
+        row = standing.row
+        ours = (row.worker, row.attempt) == (changed.worker, changed.attempt)
+        if ours and row.state is changed.state is not batches.BatchState.RENDERING:
+            return standing  # our own write arrived, and its answer got lost
+        if not ours or row.state is not batches.BatchState.RENDERING:
+            raise errors.LeaseLostError(
+                f"batch {row.number} of job {row.job} is {row.state} since attempt {row.attempt} "
+                f"by {row.worker}"
+            )
+        # Our own earlier renewal arrived though its answer got lost, or a person asks for a pause.
+        changed = changed.model_copy(update={"pause_requested": row.pause_requested})
+        return await self._jobs.replace_batch(changed, etag=standing.etag, event=event)
 
     def _names(self) -> dict[str, object]:
         return {"job": self.batch.job, "batch": self.batch.number, "attempt": self.batch.attempt}

@@ -6,7 +6,9 @@ that could have happened anyway, so that sweeping twice, or beside a worker, cha
 - a job half submitted: its submission is run again;
 - a message lost: it is sent again, and whoever finds its batch done or held leaves it alone;
 - a job whose batches have all ended: it is settled;
-- a job that has ended, but is still listed as open: it leaves the list.
+- an announcement lost: it is set off again;
+- a job that has ended: batches that are still open are cancelled, and it leaves the list of jobs
+  that have not ended, which nobody else takes it off.
 """
 
 from collections.abc import Sequence
@@ -15,10 +17,12 @@ from dataclasses import dataclass
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, jobs, messages
-from blendrop.usecases import settle, submit
+from blendrop.domain import batches, events, jobs, messages
+from blendrop.usecases import announce, settle, submit
 
 log = structlog.stdlib.get_logger(__name__)
+
+_SWEEPER = "the sweeper"
 
 
 @dataclass
@@ -28,6 +32,8 @@ class Swept:
     submissions: int = 0
     messages: int = 0
     settled: int = 0
+    cancelled: int = 0  # batches of ended jobs
+    announcements: int = 0
     unlisted: int = 0
 
 
@@ -46,18 +52,44 @@ async def sweep(world: submit.Submission) -> Swept:
     # Counted before the rows are read: batches that end in between only make it look too high.
     depth = await queue.depth()
     waiting: list[_Waiting] = []
-    for job_id in await table.open_jobs():
+    for listing in await table.open_jobs():
         try:
-            standing = await table.get_job(job_id)
-            if (found := await _repaired(world, standing, swept)) is not None:
-                waiting.append(found)
+            standing = await table.get_job(listing.job)
         except errors.NotFoundError:
-            log.warning("open_job_missing", job=job_id, reason="it is listed but has no row")
+            # It is listed before its row is added, so that none is ever missed.
+            log.info("open_job_missing", job=listing.job, reason="it is listed but has no row yet")
+            continue
+        if standing.row.ended:
+            await _close(world, standing.row, listing, swept)
+        elif (found := await _repaired(world, standing, swept)) is not None:
+            waiting.append(found)
     if depth < sum(len(one.open_batches) for one in waiting):
         for one in waiting:
             await _send_again(world, one, swept)
     log.info("swept", **vars(swept), depth=depth)
     return swept
+
+
+async def _close(
+    world: submit.Submission, job: jobs.Job, listing: ports.OpenListing, swept: Swept
+) -> None:
+    """Cancel what an ended job has left open, and take it off the list."""
+    async for one in world.jobs.batches_of(job.id, states=batches.OPEN):
+        cancelled = one.row.released(batches.BatchState.CANCELLED)
+        try:
+            await world.jobs.replace_batch(cancelled, etag=one.etag)
+        except errors.ConflictError:
+            return  # its worker wrote at that moment: the next sweep looks again
+        swept.cancelled += 1
+    due = job.announcement.due
+    if due is not None:
+        if world.clock.now() - due > world.settling:
+            await announce.begin(world.announcements, job)
+            swept.announcements += 1
+            log.warning("announcement_set_off", job=job.id, reason="its message was lost")
+        return
+    await world.jobs.unlist(listing)
+    swept.unlisted += 1
 
 
 async def _repaired(
@@ -66,11 +98,6 @@ async def _repaired(
     """Repair what concerns this job alone; return it if it should have messages."""
     job, table = standing.row, world.jobs
     now = world.clock.now()
-    if job.ended:
-        await table.replace_job(job, etag=standing.etag)
-        swept.unlisted += 1
-        log.warning("job_unlisted", job=job.id, reason=f"it is {job.state}, and was listed as open")
-        return None
     if now - job.changed < world.settling:
         return None
     if job.state is jobs.JobState.SUBMITTED:
@@ -82,7 +109,7 @@ async def _repaired(
         return None
     open_batches = [one.row async for one in table.batches_of(job.id, states=batches.OPEN)]
     if not open_batches:
-        settled = await settle.job(table, world.share, job.id, now=now)
+        settled = await settle.job(world, job.id, by=_SWEEPER)
         swept.settled += 1
         log.warning("job_settled", job=job.id, state=settled.state, reason="nobody had settled it")
         return None
@@ -95,10 +122,13 @@ async def _send_again(world: submit.Submission, waiting: _Waiting, swept: Swept)
     orphans = [one for one in waiting.open_batches if not one.held_by_another("", now)]
     if not orphans:
         return
-    reason = f"{job.reason}; {len(orphans)} messages that may have been lost were sent again"
-    changed = job.model_copy(update={"reason": reason, "changed": now})
+    reason = f"{len(orphans)} messages that may have been lost were sent again"
+    event = events.JobEvent(
+        at=now, kind=events.EventKind.MESSAGES_SENT_AGAIN, reason=reason, by=_SWEEPER
+    )
+    changed = job.model_copy(update={"changed": now})
     try:
-        await world.jobs.replace_job(changed, etag=waiting.job.etag)
+        await world.jobs.replace_job(changed, etag=waiting.job.etag, event=event)
     except errors.ConflictError:
         return  # it moved on in the meantime: the next sweep looks again
     await world.queue.send(
@@ -107,7 +137,8 @@ async def _send_again(world: submit.Submission, waiting: _Waiting, swept: Swept)
                 job=job.id, batch=one.number, frames=one.frames, traceparent=job.traceparent
             )
             for one in orphans
-        ]
+        ],
+        priority=job.settings.priority,
     )
     swept.messages += len(orphans)
     log.warning("messages_sent_again", job=job.id, messages=len(orphans))

@@ -14,7 +14,7 @@ from enum import StrEnum
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, frames, jobs, messages
+from blendrop.domain import batches, events, frames, jobs, messages
 from blendrop.usecases import render_frames, settle
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.render_frames import Rendering
@@ -54,6 +54,10 @@ async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) ->
     try:
         message = messages.decode(delivery.body)
         job = await world.jobs.get_job(message.job)
+        if job.row.deleted:
+            await world.queue.delete(delivery)
+            log.info("message_obsolete", reason="its job was deleted", job=message.job)
+            return Attended(Outcome.OBSOLETE, message.job)
         standing = await world.jobs.get_batch(message.job, message.batch)
     except (errors.UnreadableMessageError, errors.NotFoundError) as unusable:
         log.error("message_parked", reason=str(unusable), message_id=delivery.message_id)
@@ -83,7 +87,7 @@ async def _turned_away(
     batch, now = standing.row, world.clock.now()
     if batch.state not in batches.OPEN:
         # Delivered twice, or an earlier attempt ended before it deleted the message.
-        await settle.job(world.jobs, world.share, job.id, now=now)
+        await settle.job(world, job.id, by=world.worker)
         await world.queue.delete(delivery)
         log.info("message_obsolete", reason=f"its batch is {batch.state} already")
         return Outcome.OBSOLETE
@@ -100,6 +104,10 @@ async def _turned_away(
     if job.state is jobs.JobState.PAUSED:
         await world.queue.delete(delivery)
         log.info("message_obsolete", reason="its job is paused; resuming it sends a new message")
+        return Outcome.OBSOLETE
+    if job.settings.priority != delivery.priority:
+        await world.queue.delete(delivery)
+        log.info("message_obsolete", reason=f"its job has {job.settings.priority} priority by now")
         return Outcome.OBSOLETE
     return None
 
@@ -120,7 +128,9 @@ async def _claim(
     since: float,
 ) -> Lease:
     batch = standing.row
+    event = None
     if batch.state is batches.BatchState.RENDERING:
+        event = _event(world, events.EventKind.WORKER_LOST, _lost(batch))
         batch = _with_lost_worker(batch, done)
     batch = batch.model_copy(update={"frames_done": len(done)}).claimed(
         world.worker, lease_until=world.clock.now() + world.lease
@@ -130,10 +140,18 @@ async def _claim(
         queue=world.queue,
         clock=world.clock,
         delivery=delivery,
-        claimed=await world.jobs.replace_batch(batch, etag=standing.etag),
+        claimed=await world.jobs.replace_batch(batch, etag=standing.etag, event=event),
         length=world.lease,
         since=since,
     )
+
+
+def _lost(batch: batches.Batch) -> str:
+    return f"worker {batch.worker} vanished while it rendered batch {batch.number}"
+
+
+def _event(world: Rendering, kind: events.EventKind, reason: str) -> events.JobEvent:
+    return events.JobEvent(at=world.clock.now(), kind=kind, reason=reason, by=world.worker)
 
 
 def _with_lost_worker(batch: batches.Batch, done: Collection[int]) -> batches.Batch:
@@ -191,15 +209,17 @@ async def _reason_to_stop(world: Rendering, batch: batches.Batch) -> str:
 
 
 async def _fail_job(world: Rendering, lease: Lease, reason: str) -> Outcome:
-    await settle.failed(world.jobs, lease.batch.job, reason=reason, now=world.clock.now())
+    await settle.failed(world, lease.batch.job, reason=reason, by=world.worker)
     await lease.record(batches.BatchState.CANCELLED)
     await world.share.clear_unfinished(lease.batch.job)
     await lease.delete_message()
     return Outcome.JOB_FAILED
 
 
-async def _give_back(lease: Lease, *, delay: datetime.timedelta) -> None:
-    await lease.record(batches.BatchState.QUEUED)
+async def _give_back(
+    lease: Lease, *, delay: datetime.timedelta, event: events.JobEvent | None = None
+) -> None:
+    await lease.record(batches.BatchState.QUEUED, event=event)
     await lease.show_message(delay=delay)
 
 
@@ -209,20 +229,34 @@ async def _conclude(world: Rendering, lease: Lease) -> Outcome:
     open_frames = len(batch.frame_numbers()) - batch.frames_done
     failed_for_good = [one for one in batch.failures if render_frames.for_good(world, one)]
     if open_frames > len(batch.failures):
-        await _give_back(lease, delay=datetime.timedelta(0))
-        log.info("batch_given_back", reason="the worker was asked to stop", left=open_frames)
+        why = "its job is paused" if batch.pause_requested else "the worker was asked to stop"
+        reason = f"batch {batch.number}: {why}; {open_frames} frames are left"
+        event = _event(world, events.EventKind.BATCH_GIVEN_BACK, reason)
+        await _give_back(lease, delay=datetime.timedelta(0), event=event)
+        log.info("batch_given_back", reason=why, left=open_frames)
         return Outcome.STOPPED
     if open_frames > len(failed_for_good):
-        delay = world.retry_delay * 2 ** (lease.batch.attempt - 1)
-        await _give_back(lease, delay=delay)
+        delay = world.retry_delay * 2 ** (max(one.attempts for one in batch.failures) - 1)
+        reason = f"{_failing(batch)}; tried again in {delay.total_seconds():g} s"
+        event = _event(world, events.EventKind.BATCH_RETRIED, reason)
+        await _give_back(lease, delay=delay, event=event)
         log.warning("batch_failed_attempt", failures=len(batch.failures), retry_in=str(delay))
         return Outcome.RETRY
-    state = batches.BatchState.FAILED if failed_for_good else batches.BatchState.DONE
-    await lease.record(state)
-    await settle.job(world.jobs, world.share, batch.job, now=world.clock.now())
+    if failed_for_good:
+        event = _event(world, events.EventKind.BATCH_FAILED, _failing(batch))
+        await lease.record(batches.BatchState.FAILED, event=event)
+    else:
+        await lease.record(batches.BatchState.DONE)
+    await settle.job(world, batch.job, by=world.worker)
     await lease.delete_message()
     if failed_for_good:
         log.error("batch_failed", frames=frames.canonical(one.frame for one in failed_for_good))
         return Outcome.FAILED
     log.info("batch_done", frames=batch.frames, seconds=round(batch.render_seconds, 3))
     return Outcome.DONE
+
+
+def _failing(batch: batches.Batch) -> str:
+    first = batch.failures[0]
+    named = frames.canonical(one.frame for one in batch.failures)
+    return f"batch {batch.number}: frames {named} failed: {first.failure_class}: {first.reason}"

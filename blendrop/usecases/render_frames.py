@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, circuit_breaker, frames, jobs
+from blendrop.domain import batches, circuit_breaker, events, frames, jobs
 from blendrop.usecases.lease import Lease
 
 log = structlog.stdlib.get_logger(__name__)
@@ -33,6 +33,7 @@ class Rendering:
     jobs: ports.JobTable
     queue: ports.BatchQueue
     scenes: ports.SceneFiles
+    announcements: ports.AnnouncementQueue
     share: ports.FrameShare
     renderer: ports.Renderer
     verifier: ports.ImageVerifier
@@ -70,9 +71,10 @@ async def missing(
         return
     path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
     for frame in wanted:
-        if world.stopping():
+        if world.stopping() or lease.batch.pause_requested:
             break
         lease.check()
+        began = world.clock.elapsed()
         try:
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
@@ -83,7 +85,10 @@ async def missing(
             log.warning(
                 "frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed)
             )
-            lease.batch = lease.batch.with_failure(_failure(world, lease.batch, frame, failed))
+            lease.batch = lease.batch.with_failure(
+                _failure(world, lease.batch, frame, failed),
+                seconds=world.clock.elapsed() - began,
+            )
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -123,23 +128,24 @@ async def _started(
 ) -> ports.Versioned[jobs.Job]:
     """Note on the job that it renders, and what its files are called: the first worker decides."""
     while not job.row.frame_pattern or job.row.state is jobs.JobState.QUEUED:
-        changed = job.row
+        changed, event = job.row, None
         if not changed.frame_pattern:
             changed = changed.model_copy(update={"frame_pattern": report.frame_pattern})
         if changed.state is jobs.JobState.QUEUED:
-            changed = changed.moved(
-                jobs.JobState.RENDERING, reason="workers render it", now=world.clock.now()
-            )
-        change = functools.partial(_replaced_or_read, world, changed, job.etag)
+            now = world.clock.now()
+            changed = changed.moved(jobs.JobState.RENDERING, reason="workers render it", now=now)
+            changed = changed.model_copy(update={"started": changed.started or now})
+            event = changed.event(by=world.worker)
+        change = functools.partial(_replaced_or_read, world, changed, job.etag, event)
         job = await _patiently(world, lease, change)
     return job
 
 
 async def _replaced_or_read(
-    world: Rendering, changed: jobs.Job, etag: str
+    world: Rendering, changed: jobs.Job, etag: str, event: events.JobEvent | None
 ) -> ports.Versioned[jobs.Job]:
     try:
-        return await world.jobs.replace_job(changed, etag=etag)
+        return await world.jobs.replace_job(changed, etag=etag, event=event)
     except errors.ConflictError:
         return await world.jobs.get_job(changed.id)
 

@@ -7,11 +7,13 @@ them move it, and asking again changes nothing.
 import datetime
 import textwrap
 from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, frames, jobs
+from blendrop.usecases import announce
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -20,10 +22,33 @@ _REASONS_SHOWN = 3
 _NAMED = 500  # characters of failed frames
 
 
-async def job(
-    table: ports.JobTable, share: ports.FrameShare, job_id: str, *, now: datetime.datetime
-) -> jobs.Job:
+class World(Protocol):
+    """What settling jobs needs of the world."""
+
+    @property
+    def jobs(self) -> ports.JobTable:
+        """The rows of jobs."""
+        ...
+
+    @property
+    def share(self) -> ports.FrameShare:
+        """Where their frames are."""
+        ...
+
+    @property
+    def announcements(self) -> ports.AnnouncementQueue:
+        """The queue of those to be announced."""
+        ...
+
+    @property
+    def clock(self) -> ports.Clock:
+        """The time."""
+        ...
+
+
+async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
     """Move a job on if all of its batches have ended, and return it as it then stands."""
+    table = world.jobs
     standing = await table.get_job(job_id)
     # While it is `submitted`, rows of batches may still be missing: whoever completes the
     # submission asks again.
@@ -32,14 +57,15 @@ async def job(
     async for _ in table.batches_of(job_id, states=batches.OPEN):
         return standing.row
     failed = [one.row async for one in table.batches_of(job_id, states={batches.BatchState.FAILED})]
-    ended = _ended(standing.row, failed, now)
-    await share.clear_unfinished(job_id)
+    ended = _ended(standing.row, failed, world.clock.now())
+    await world.share.clear_unfinished(job_id)
     try:
-        await table.replace_job(ended, etag=standing.etag)
+        await table.replace_job(ended, etag=standing.etag, event=ended.event(by=by))
     except errors.ConflictError:
         return (await table.get_job(job_id)).row
     report = log.error if failed else log.info
     report(f"job_{ended.state}", job=job_id, reason=ended.reason)
+    await announce.begin(world.announcements, ended)
     return ended
 
 
@@ -71,20 +97,17 @@ def _ended(job: jobs.Job, failed: Sequence[batches.Batch], now: datetime.datetim
     )
 
 
-async def failed(
-    table: ports.JobTable, job_id: str, *, reason: str, now: datetime.datetime
-) -> None:
+async def failed(world: World, job_id: str, *, reason: str, by: str) -> None:
     """Fail a job of which no frame can be rendered, unless it has ended already."""
     while True:
-        standing = await table.get_job(job_id)
+        standing = await world.jobs.get_job(job_id)
         if standing.row.ended:
             return
+        ended = standing.row.moved(jobs.JobState.FAILED, reason=reason, now=world.clock.now())
         try:
-            await table.replace_job(
-                standing.row.moved(jobs.JobState.FAILED, reason=reason, now=now),
-                etag=standing.etag,
-            )
+            await world.jobs.replace_job(ended, etag=standing.etag, event=ended.event(by=by))
         except errors.ConflictError:
             continue
         log.error("job_failed", job=job_id, reason=reason)
+        await announce.begin(world.announcements, ended)
         return

@@ -1,11 +1,17 @@
-"""What is there to know about a job?"""
+"""What is there to know about a job? The same for every face: page, CLI and API."""
 
+import datetime
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
 import pydantic
 
-from blendrop import ports
-from blendrop.domain import batches, frames, jobs
+from blendrop import errors, ports
+from blendrop.domain import batches, events, frames, images, jobs
+
+_LISTED = 100  # failures, and flagged frames, that a job shows; its frames show them all
 
 
 @dataclass(frozen=True)
@@ -14,41 +20,216 @@ class Showing:
 
     jobs: ports.JobTable
     share: ports.FrameShare
+    clock: ports.Clock
+
+
+class AtWork(pydantic.BaseModel):
+    """A worker that renders a batch of the job."""
+
+    worker: str
+    batch: int
+    frames: str
+    frames_done: int
+    waits: str  # why it cannot go on; empty while it renders
 
 
 class JobView(pydantic.BaseModel):
-    """A job as every face shows it: page, CLI and API."""
+    """A job with what has become of it so far."""
 
     job: jobs.Job
     frames_done: int  # files that have their final names
     frames_failed: str  # canonical; for good or so far
+    frames_left: int
+    frames_per_second: float | None  # since its first frame was begun
+    eta_seconds: float | None  # until the last frame is done, if it goes on like this
+    attempts: int  # deliveries of its batches to workers
     render_seconds: float  # in Blender, of the frames done
-    batches: tuple[batches.Batch, ...]
+    wasted_seconds: float  # on attempts at frames that failed
+    workers: tuple[AtWork, ...]
+    failures: tuple[batches.FrameFailure, ...]
+    flagged: tuple[batches.FlaggedFrame, ...]
+
+
+class FrameState(StrEnum):
+    """Where a frame stands."""
+
+    WAITING = "waiting"
+    RENDERING = "rendering"  # its batch is with a worker
+    DONE = "done"
+    FAILED = "failed"  # so far, or for good
+
+
+class FrameView(pydantic.BaseModel):
+    """One frame of a job."""
+
+    frame: int
+    state: FrameState
+    name: str  # of its file; empty while no worker has opened the scene
+    batch: int
+    seconds: float | None  # in Blender
+    flags: tuple[images.FrameFlag, ...]
+    failure: batches.FrameFailure | None
+
+
+class JobPage(pydantic.BaseModel):
+    """Some jobs, newest first."""
+
+    jobs: tuple[jobs.Job, ...]
+    next: str  # token of the next page; empty on the last one
+
+
+async def listed(
+    world: Showing, *, page_size: int, token: str = "", state: jobs.JobState | None = None
+) -> JobPage:
+    """Return a page of jobs, of one state or of any; batches are never looked at."""
+    found: list[jobs.Job] = []
+    while True:
+        # Of one state, pages are filled from as many of all jobs as it takes.
+        some, token = await world.jobs.list_jobs(page_size=page_size - len(found), token=token)
+        found += [one for one in some if not one.deleted and (state is None or one.state is state)]
+        if len(found) >= page_size or not token:
+            return JobPage(jobs=tuple(found), next=token)
 
 
 async def job(world: Showing, job_id: str) -> JobView:
-    """Return a job with its batches.
+    """Return a job.
 
     Raises:
         NotFoundError: there is no such job.
     """
-    shown = (await world.jobs.get_job(job_id)).row
-    rows = [one.row async for one in world.jobs.batches_of(job_id)]
+    shown = await _job(world, job_id)
+    rows = await _rows(world, job_id)
+    done = len(await _frames_done(world, shown))
+    failures = sorted((one for row in rows for one in row.failures), key=lambda one: one.frame)
+    flagged = sorted((one for row in rows for one in row.flagged), key=lambda one: one.frame)
+    rate = _rate(shown, done, world.clock.now())
+    left = shown.frame_count - done
     return JobView(
         job=shown,
-        frames_done=await _frames_done(world, shown),
-        frames_failed=frames.canonical(
-            failure.frame for batch in rows for failure in batch.failures
+        frames_done=done,
+        frames_failed=frames.canonical(one.frame for one in failures),
+        frames_left=left,
+        frames_per_second=rate,
+        eta_seconds=left / rate if rate and not shown.ended else None,
+        attempts=sum(row.attempt for row in rows),
+        render_seconds=round(sum(row.render_seconds for row in rows), 3),
+        wasted_seconds=round(sum(row.wasted_seconds for row in rows), 3),
+        workers=tuple(
+            AtWork(
+                worker=row.worker,
+                batch=row.number,
+                frames=row.frames,
+                frames_done=row.frames_done,
+                waits=row.reason,
+            )
+            for row in rows
+            if row.state is batches.BatchState.RENDERING
         ),
-        render_seconds=sum(batch.render_seconds for batch in rows),
-        batches=tuple(rows),
+        failures=tuple(failures[:_LISTED]),
+        flagged=tuple(flagged[:_LISTED]),
     )
 
 
-async def _frames_done(world: Showing, job: jobs.Job) -> int:
-    if not job.frame_pattern:
-        return 0
-    names = [
-        frames.file_name(job.frame_pattern, number) for batch in job.batches() for number in batch
+async def batches_of(world: Showing, job_id: str) -> tuple[batches.Batch, ...]:
+    """Return a job's batches. Raises NotFoundError."""
+    await _job(world, job_id)
+    return tuple(await _rows(world, job_id))
+
+
+async def frames_of(world: Showing, job_id: str) -> list[FrameView]:
+    """Return a job's frames, batch by batch. Raises NotFoundError."""
+    shown = await _job(world, job_id)
+    done = await _frames_done(world, shown)
+    return [
+        _frame(shown, row, number, done=_name(shown, number) in done)
+        for row in await _rows(world, job_id)
+        for number in row.frame_numbers()
     ]
-    return len(await world.share.frames_done(job.id, names))
+
+
+async def frame_file(world: Showing, job_id: str, frame: int) -> Path:
+    """Return where the image of a frame is. Raises NotFoundError."""
+    return await _file(world, job_id, frame, "{name}", "it is not done")
+
+
+async def frame_log(world: Showing, job_id: str, frame: int) -> Path:
+    """Return where Blender's log of a frame is. Raises NotFoundError."""
+    return await _file(world, job_id, frame, "logs/{name}.log", "no attempt at it has ended")
+
+
+async def frame_preview(world: Showing, job_id: str, frame: int) -> Path:
+    """Return where a frame's preview is, a small JPEG. Raises NotFoundError."""
+    return await _file(world, job_id, frame, "previews/{name}.jpg", "it has no preview yet")
+
+
+async def events_of(world: Showing, job_id: str) -> AsyncIterator[events.JobEvent]:
+    """Yield what happened to a job, oldest first. Raises NotFoundError."""
+    await _job(world, job_id)
+    async for event in world.jobs.events_of(job_id):
+        yield event
+
+
+async def _job(world: Showing, job_id: str) -> jobs.Job:
+    if not jobs.ID.fullmatch(job_id):
+        raise errors.NotFoundError(f"{job_id[:80]!r} is no job's id")
+    shown = (await world.jobs.get_job(job_id)).row
+    if shown.deleted:
+        raise errors.NotFoundError(f"job {job_id} was deleted")
+    return shown
+
+
+async def _rows(world: Showing, job_id: str) -> Sequence[batches.Batch]:
+    return [one.row async for one in world.jobs.batches_of(job_id)]
+
+
+async def _file(world: Showing, job_id: str, frame: int, pattern: str, why: str) -> Path:
+    shown = await _job(world, job_id)
+    if not any(frame in batch for batch in shown.batches()):
+        raise errors.NotFoundError(f"job {job_id} has no frame {frame}; it has {shown.frames}")
+    absent = errors.NotFoundError(f"frame {frame} of job {job_id}: {why}")
+    if not shown.frame_pattern:
+        raise absent
+    try:
+        return await world.share.file(job_id, pattern.format(name=_name(shown, frame)))
+    except errors.NotFoundError:
+        raise absent from None
+
+
+def _name(job: jobs.Job, frame: int) -> str:
+    return frames.file_name(job.frame_pattern, frame) if job.frame_pattern else ""
+
+
+def _frame(job: jobs.Job, row: batches.Batch, number: int, *, done: bool) -> FrameView:
+    failure = row.failure_of(number)
+    if done:
+        state, failure = FrameState.DONE, None
+    elif failure is not None:
+        state = FrameState.FAILED
+    elif row.state is batches.BatchState.RENDERING:
+        state = FrameState.RENDERING
+    else:
+        state = FrameState.WAITING
+    return FrameView(
+        frame=number,
+        state=state,
+        name=_name(job, number),
+        batch=row.number,
+        seconds=row.frame_seconds.get(number),
+        flags=next((one.flags for one in row.flagged if one.frame == number), ()),
+        failure=failure,
+    )
+
+
+def _rate(job: jobs.Job, done: int, now: datetime.datetime) -> float | None:
+    if job.started is None or not done:
+        return None
+    seconds = ((job.changed if job.ended else now) - job.started).total_seconds()
+    return round(done / seconds, 4) if seconds > 0 else None
+
+
+async def _frames_done(world: Showing, job: jobs.Job) -> set[str]:
+    """Return the names of the frames whose files stand: the one truth."""
+    if not job.frame_pattern:
+        return set()
+    names = [_name(job, number) for batch in job.batches() for number in batch]
+    return await world.share.frames_done(job.id, names)

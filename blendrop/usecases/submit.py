@@ -6,16 +6,24 @@ done. The order is: job row, batch rows, messages, and last the job's state `que
 that all of it is there.
 """
 
+import dataclasses
 import datetime
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, blend_head, frames, job_settings, jobs, messages
-from blendrop.usecases import settle
+from blendrop.usecases import announce, settle
 
 log = structlog.stdlib.get_logger(__name__)
+
+# The folder of scenes that are uploaded for a request over HTTP: they make no job by themselves.
+REQUESTED = "api/"
+_UPLOAD_TIME = datetime.timedelta(hours=12)  # for a file of many GB over a slow line
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Submission:
     scenes: ports.SceneStore
     jobs: ports.JobTable
     queue: ports.BatchQueue
+    announcements: ports.AnnouncementQueue
     share: ports.FrameShare
     clock: ports.Clock
     limits: job_settings.Limits
@@ -32,7 +41,7 @@ class Submission:
 
 
 async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jobs.Job | None:
-    """Make the job of an uploaded blob; None if it is no .blend, or gone again.
+    """Make the job of an uploaded blob; None if it is no .blend, is for a request, or gone again.
 
     What cannot be rendered becomes a `failed` job, whose reason says what to do.
 
@@ -42,71 +51,209 @@ async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jo
     if not name.lower().endswith(".blend"):
         log.info("upload_ignored", scene=name, reason="its name does not end in .blend")
         return None
+    if name.startswith(REQUESTED):
+        log.info("upload_ignored", scene=name, reason="a request over HTTP makes its job")
+        return None
     try:
         stored = await world.scenes.find(name)
     except errors.NotFoundError:
         log.info("upload_ignored", scene=name, reason="it was deleted before it could be read")
         return None
     job_id = jobs.id_of_upload(name, stored.scene.etag)
-    standing = await _standing(world, job_id)
-    if standing is None:
-        standing = await world.jobs.add_job(await _made(world, job_id, stored, traceparent))
+    try:
+        standing = await world.jobs.get_job(job_id)
+    except errors.NotFoundError:
+        standing = await _added(world, await _of_upload(world, job_id, stored, traceparent), "")
+        await announce.begin(world.announcements, standing.row)
     return await finish(world, standing)
 
 
-async def _standing(world: Submission, job_id: str) -> ports.Versioned[jobs.Job] | None:
-    try:
-        return await world.jobs.get_job(job_id)
-    except errors.NotFoundError:
-        return None
-
-
-async def _made(
+async def _of_upload(
     world: Submission, job_id: str, stored: ports.StoredScene, traceparent: str
 ) -> jobs.Job:
-    """Read the scene's head and lay the settings over it; a job that cannot be is born failed."""
-    now = world.clock.now()
-    job = jobs.Job(
-        id=job_id,
-        state=jobs.JobState.SUBMITTED,
-        reason="its batches are being put on the queue",
-        scene=stored.scene,
-        settings=job_settings.JobSettings(),
-        created=now,
-        changed=now,
-        traceparent=traceparent,
-    )
+    """Lay the metadata's settings over the scene; a job that cannot be is born failed."""
     problems: list[errors.Problem] = []
-    settings, head = job.settings, None
+    settings = job_settings.JobSettings()
     try:
         settings = job_settings.from_metadata(stored.metadata, world.limits)
     except errors.InvalidRequestError as invalid:
         problems.extend(invalid.problems)
     try:
-        head = await _head(world, stored.scene)
+        plan = await planned(world, stored.scene, settings)
     except errors.InvalidRequestError as invalid:
         problems.extend(invalid.problems)
-    if head is not None:
-        job = job.model_copy(update={"blender_version": str(head.version)})
-        try:
-            chosen = _chosen_frames(settings, head, world.limits)
-        except errors.InvalidRequestError as invalid:
-            problems.extend(invalid.problems)
-    if head is None or problems:
+        plan = Plan(stored.scene, settings)
+    job = _job(job_id, plan, now=world.clock.now()).model_copy(update={"traceparent": traceparent})
+    if problems:
         reason = " ".join(map(str, problems))
-        return job.model_copy(update={"settings": settings}).moved(
-            jobs.JobState.FAILED, reason=reason, now=now
-        )
-    batch_size = settings.batch_size or world.limits.default_batch_size
-    return job.model_copy(
-        update={
-            "settings": settings,
-            "frames": frames.canonical(chosen),
-            "frame_count": len(chosen),
-            "batch_size": batch_size,
-            "batch_count": -(-len(chosen) // batch_size),
-        }
+        return job.moved(jobs.JobState.FAILED, reason=reason, now=job.created)
+    return job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be rendered of a scene; without frames if it could not be read."""
+
+    scene: jobs.SceneRef
+    settings: job_settings.JobSettings
+    blender_version: str = ""
+    frames: tuple[int, ...] = ()
+    batch_size: int = 1
+
+    @property
+    def canonical_frames(self) -> str:
+        """The frames in their canonical form."""
+        return frames.canonical(self.frames)
+
+    @property
+    def batch_count(self) -> int:
+        """How many batches it takes."""
+        return -(-len(self.frames) // self.batch_size)
+
+
+async def planned(
+    world: Submission, scene: jobs.SceneRef, settings: job_settings.JobSettings
+) -> Plan:
+    """Read the scene's head, and hold the settings against it.
+
+    Raises:
+        InvalidRequestError: with what is wrong with the scene, or with the settings for it.
+    """
+    head = await _head(world, scene)
+    return Plan(
+        scene,
+        settings,
+        blender_version=str(head.version),
+        frames=_chosen_frames(settings, head, world.limits),
+        batch_size=settings.batch_size or world.limits.default_batch_size,
     )
+
+
+def _job(job_id: str, plan: Plan, *, now: datetime.datetime) -> jobs.Job:
+    return jobs.Job(
+        id=job_id,
+        state=jobs.JobState.SUBMITTED,
+        reason="its batches are being put on the queue",
+        scene=plan.scene,
+        settings=plan.settings,
+        blender_version=plan.blender_version,
+        frames=plan.canonical_frames,
+        frame_count=len(plan.frames),
+        batch_size=plan.batch_size,
+        batch_count=plan.batch_count,
+        created=now,
+        changed=now,
+    )
+
+
+async def _added(world: Submission, job: jobs.Job, by: str) -> ports.Versioned[jobs.Job]:
+    return await world.jobs.add_job(job, event=job.event(by=by or "an upload"))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for over HTTP."""
+
+    scene: str  # name of an uploaded blob
+    settings: Mapping[str, object]
+    caller: str  # who asks
+    key: str  # the same for a request that is repeated, and for no other of this caller
+    traceparent: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The same for the same body, and for no other."""
+        body = json.dumps([self.scene, dict(self.settings)], sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()
+
+
+async def preflight(world: Submission, request: Request) -> Plan:
+    """Return what a request would render, and write nothing.
+
+    Raises:
+        InvalidRequestError: with every problem there is.
+    """
+    problems: list[errors.Problem] = []
+    settings = job_settings.JobSettings()
+    try:
+        settings = job_settings.validated(request.settings, world.limits)
+    except errors.InvalidRequestError as invalid:
+        problems.extend(
+            dataclasses.replace(one, pointer=f"settings/{one.pointer}") for one in invalid.problems
+        )
+    try:
+        stored = await world.scenes.find(request.scene)
+        plan = await planned(world, stored.scene, settings)
+    except errors.NotFoundError:
+        problems.append(
+            errors.Problem(
+                pointer="scene",
+                value=request.scene,
+                reason="there is no such scene",
+                remedy="Upload it first: POST /api/uploads says where to",
+            )
+        )
+    except errors.InvalidRequestError as invalid:
+        problems.extend(
+            dataclasses.replace(
+                one,
+                pointer="scene" if one.pointer == "scene_file" else f"settings/{one.pointer}",
+            )
+            for one in invalid.problems
+        )
+    if problems:
+        raise errors.InvalidRequestError(*problems)
+    return plan
+
+
+async def requested(world: Submission, request: Request) -> jobs.Job:
+    """Make the job that somebody asks for; asked again with the same key, it is the same job.
+
+    Raises:
+        InvalidRequestError: with every problem there is; nothing was written.
+        ConflictError: the key was used for another request.
+        UnavailableError: the storage is away; ask again with the same key.
+    """
+    plan = await preflight(world, request)
+    key = hashlib.sha256(f"{request.caller}\n{request.key}".encode()).hexdigest()
+    job_id = jobs.id_of_request(request.scene, caller=request.caller, key=request.key)
+    noted = await world.jobs.remember_request(key, ports.KnownRequest(job_id, request.digest))
+    if noted.digest != request.digest:
+        raise errors.ConflictError(
+            f"the key {request.key!r} was used for another request, which made job {noted.job}"
+        )
+    job = _job(noted.job, plan, now=world.clock.now()).model_copy(
+        update={"owner": request.caller, "traceparent": request.traceparent}
+    )
+    return await finish(world, await _added(world, job, request.caller))
+
+
+async def upload_address(
+    world: Submission, name: str, *, caller: str, key: str
+) -> tuple[str, str, datetime.datetime]:
+    """Return the name of a scene to be, where it can be put to, and until when.
+
+    The same caller, key and name give the same scene, so that an upload can go on where it stopped.
+
+    Raises:
+        InvalidRequestError: a scene cannot have that name.
+    """
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
+    folder = hashlib.sha256(f"{caller}\n{key}".encode()).hexdigest()[:16]
+    scene = f"{REQUESTED}{folder}/{last}"
+    if not last.lower().endswith(".blend") or len(scene) > world.limits.name_length:
+        raise errors.InvalidRequestError(
+            errors.Problem(
+                pointer="name",
+                value=name[:80],
+                reason="it does not end in .blend, or is too long",
+                remedy=f"Give a name like opening.blend, of less than {world.limits.name_length} "
+                "characters",
+            )
+        )
+    now = world.clock.now()
+    until = now + _UPLOAD_TIME
+    return scene, await world.scenes.upload_address(scene, now=now, until=until), until
 
 
 async def _head(world: Submission, scene: jobs.SceneRef) -> blend_head.BlendHead:
@@ -172,22 +319,23 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
         report = log.warning if job.state is jobs.JobState.FAILED else log.info
         report("job_stands", job=job.id, scene=job.scene.name, state=job.state, reason=job.reason)
         return job
-    planned = [
+    rows = [
         batches.Batch(job=job.id, number=number, frames=frames.canonical(some))
         for number, some in enumerate(job.batches())
     ]
-    await world.jobs.add_batches(planned)
+    await world.jobs.add_batches(rows)
     await world.queue.send(
         [
             messages.BatchMessage(
                 job=job.id, batch=batch.number, frames=batch.frames, traceparent=job.traceparent
             )
-            for batch in planned
-        ]
+            for batch in rows
+        ],
+        priority=job.settings.priority,
     )
     await _queued(world, standing)
     # Workers may have been quicker than us, and could not settle a job that was still submitted.
-    return await settle.job(world.jobs, world.share, job.id, now=world.clock.now())
+    return await settle.job(world, job.id, by="the submission")
 
 
 async def _queued(world: Submission, standing: ports.Versioned[jobs.Job]) -> None:
@@ -196,7 +344,8 @@ async def _queued(world: Submission, standing: ports.Versioned[jobs.Job]) -> Non
         jobs.JobState.QUEUED, reason="its batches wait for a worker", now=world.clock.now()
     )
     try:
-        await world.jobs.replace_job(queued, etag=standing.etag)
+        event = queued.event(by="the submission")
+        await world.jobs.replace_job(queued, etag=standing.etag, event=event)
     except errors.ConflictError:
         # The first worker noted the name of its files, or another run of this use case was first.
         standing = await world.jobs.get_job(job.id)

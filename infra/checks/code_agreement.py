@@ -42,6 +42,8 @@ def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
         # "Azure Queue storage trigger").
         "uploadsPoisonQueue": f"{settings.UPLOADS_QUEUE}-poison",
         "batchesQueue": settings.BATCHES_QUEUE,
+        "highQueue": settings.HIGH_QUEUE,
+        "announcementsQueue": settings.ANNOUNCEMENTS_QUEUE,
         "poisonQueue": settings.POISON_QUEUE,
         "jobsTable": settings.JOBS_TABLE,
         "workersTable": settings.WORKERS_TABLE,

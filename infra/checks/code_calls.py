@@ -14,6 +14,7 @@ from infra.checks.finding import Finding
 _PORTS = {
     "SceneStore": ("azure_scenes.py", {"scenes", "_store", "store"}),
     "BatchQueue": ("azure_batch_queue.py", {"queue", "_queue"}),
+    "AnnouncementQueue": ("azure_announcement_queue.py", {"announcements"}),
     "JobTable": ("azure_job_table.py", {"jobs", "_jobs", "table"}),
 }
 _DEPLOYABLES = {"functions": "functions", "worker": "container_worker"}

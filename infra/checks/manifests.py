@@ -111,15 +111,18 @@ def _disagreements(manifests: list[Manifest], bicep: bicep_folder.BicepFolder) -
     container = kubernetes_rendering.worker_pod(manifests)["containers"][0]
     mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
     scaled = by_kind.get("ScaledJob") or by_kind["ScaledObject"]
-    trigger = scaled["spec"]["triggers"][0]["metadata"]
+    triggers = [one["metadata"] for one in scaled["spec"]["triggers"]]
     said = {
         "the namespace": (by_kind["Namespace"]["metadata"]["name"], names["kubernetesNamespace"]),
         "the service account": (
             by_kind["ServiceAccount"]["metadata"]["name"],
             names["kubernetesServiceAccount"],
         ),
-        "the scaled queue": (trigger["queueName"], names["batchesQueue"]),
-        "the scaler's strategy": (trigger["queueLengthStrategy"], "all"),
+        "the scaled queues": (
+            [one["queueName"] for one in triggers],
+            [names["batchesQueue"], names["highQueue"]],
+        ),
+        "the scaler's strategies": ({one["queueLengthStrategy"] for one in triggers}, {"all"}),
         "the share": (
             by_kind["PersistentVolume"]["spec"]["csi"]["volumeAttributes"]["shareName"],
             names["frameShare"],

@@ -79,4 +79,4 @@ async def test_one_that_never_ends_is_ended(farm: WatchedFarm, scene: Scenes) ->
     view = await rendered(farm, scene, "endless")
     assert view.job.state is jobs.JobState.FAILED
     assert "longer than 8 s to render frame 1" in view.job.reason
-    assert view.batches[0].failures[0].attempts == 2
+    assert view.failures[0].attempts == 2

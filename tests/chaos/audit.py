@@ -11,8 +11,8 @@ import OpenImageIO as oiio
 
 from blendrop import settings
 from blendrop.domain import batches, frames, jobs
-from blendrop.usecases import show
 from tests.chaos import stand_in_blender
+from tests.doubles.watched_farm import SeenJob
 
 NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
 
@@ -59,7 +59,7 @@ class Found:
 
 
 async def audit(
-    farm: LeftBehind, uploads: Sequence[Upload], views: Mapping[str, show.JobView], malformed: int
+    farm: LeftBehind, uploads: Sequence[Upload], views: Mapping[str, SeenJob], malformed: int
 ) -> Found:
     """Compare everything that is left with what was asked for."""
     found = Found(jobs=len(uploads))
@@ -82,7 +82,7 @@ async def audit(
     return found
 
 
-def _audit_job(farm: LeftBehind, upload: Upload, view: show.JobView, found: Found) -> None:
+def _audit_job(farm: LeftBehind, upload: Upload, view: SeenJob, found: Found) -> None:
     job, folder = view.job, farm.share / view.job.id
     failures = {one.frame: one for batch in view.batches for one in batch.failures}
     wanted = {number for batch in job.batches() for number in batch}

@@ -7,9 +7,9 @@ import pytest
 
 from blendrop import errors
 from blendrop.domain import batches, frames, job_settings, jobs
-from blendrop.usecases import show
 from tests.chaos import audit, stand_in_blender
 from tests.doubles.clock import START
+from tests.doubles.watched_farm import SeenJob
 
 JOB = "shot-000000000001"
 
@@ -51,8 +51,20 @@ class LeftBehind:
             created=START,
             changed=START,
         )
-        self.view = show.JobView(
-            job=job, frames_done=3, frames_failed="4", render_seconds=1, batches=(batch,)
+        self.view = SeenJob(
+            job=job,
+            frames_done=3,
+            frames_failed="4",
+            frames_left=1,
+            frames_per_second=1.0,
+            eta_seconds=None,
+            attempts=3,
+            render_seconds=1,
+            wasted_seconds=1,
+            workers=(),
+            failures=(failure,),
+            flagged=(),
+            batches=(batch,),
         )
         asked = job.settings.model_dump(exclude=audit.NOT_BLENDERS)
         (share / JOB).mkdir(parents=True)

@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 from blendrop import errors
-from blendrop.usecases import show
 from local import azurite, farm, farm_storage
 from tests.chaos import audit, stand_in_blender
 from tests.chaos.faults import Faults
 from tests.chaos.faulty_storage import FaultyStorage
 from tests.doubles.blend_file import head
-from tests.doubles.watched_farm import WatchedFarm
+from tests.doubles.watched_farm import SeenJob, WatchedFarm
 
 _LEASE = 4  # seconds
 _HEAL_SECONDS = 100.0  # from the last fault until everything must have ended
@@ -112,19 +111,19 @@ async def _upload(farm: WatchedFarm, chances: random.Random, number: int) -> aud
     return audit.Upload(await farm.upload(name, content, **metadata), scene_id, bad)
 
 
-async def _ended(farm: WatchedFarm, names: list[str]) -> dict[str, show.JobView]:
+async def _ended(farm: WatchedFarm, names: list[str]) -> dict[str, SeenJob]:
     """Return each job as it stands when all have ended, or when they should have."""
-    views: dict[str, show.JobView] = {}
+    views: dict[str, SeenJob] = {}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_HEAL_SECONDS):
             while True:
                 for name in names:
                     if name not in views or not views[name].job.ended:
                         with contextlib.suppress(errors.NotFoundError, errors.UnavailableError):
-                            views[name] = await farm.running.client.job(name)
+                            views[name] = await farm.look(name)
                 ended = sum(view.job.ended for view in views.values())
                 if ended == len(names) and not await farm.depth():
                     break
                 await asyncio.sleep(0.3)
     # A worker may have been ended between the last file and the row that the view is made of.
-    return {name: await farm.running.client.job(name) for name in views}
+    return {name: await farm.look(name) for name in views}

@@ -34,6 +34,7 @@ async def queue_names(storage_account: str) -> tuple[str, str]:
     name = f"q{uuid.uuid4().hex}"
     async with QueueServiceClient.from_connection_string(storage_account) as service:
         await service.create_queue(name)
+        await service.create_queue(f"{name}-high")
         await service.create_queue(f"{name}-poison")
     return name, f"{name}-poison"
 

@@ -48,7 +48,11 @@ def contender(
         return [" ".join(map(str, json.loads(one.content).values())) async for one in found]
 
     return Contender(
-        AzureBatchQueue(clients, queue=queue, poison_queue=poison), asyncio.sleep, parked
+        AzureBatchQueue(
+            clients, queues={"normal": queue, "high": f"{queue}-high"}, poison_queue=poison
+        ),
+        asyncio.sleep,
+        parked,
     )
 
 
@@ -66,7 +70,7 @@ async def received(queue: ports.BatchQueue, lease: datetime.timedelta = LONG) ->
 
 async def test_each_message_is_received_by_one(contender: Contender) -> None:
     """Two hundred, sent at once."""
-    await contender.queue.send([message(number) for number in range(200)])
+    await contender.queue.send([message(number) for number in range(200)], priority="normal")
     assert await contender.queue.depth() == 200
 
     found = {messages.decode((await received(contender.queue)).body).batch for _ in range(200)}
@@ -77,7 +81,7 @@ async def test_each_message_is_received_by_one(contender: Contender) -> None:
 
 async def test_a_message_that_nobody_keeps_comes_back(contender: Contender) -> None:
     """With its count one higher, and the older receipt worth nothing."""
-    await contender.queue.send([message(1)])
+    await contender.queue.send([message(1)], priority="normal")
     first = await received(contender.queue, SECOND)
     await contender.wait(1.2)
     second = await received(contender.queue)
@@ -96,7 +100,7 @@ async def test_a_message_that_nobody_keeps_comes_back(contender: Contender) -> N
 
 async def test_only_the_newest_receipt_counts(contender: Contender) -> None:
     """Renewing keeps the message hidden, and its text as it is."""
-    await contender.queue.send([message(1)])
+    await contender.queue.send([message(1)], priority="normal")
     first = await received(contender.queue, SECOND)
     renewed = await contender.queue.renew(first, lease=LONG)
     await contender.wait(1.2)
@@ -111,7 +115,7 @@ async def test_only_the_newest_receipt_counts(contender: Contender) -> None:
 
 async def test_a_message_is_given_back_for_later(contender: Contender) -> None:
     """Hidden until then."""
-    await contender.queue.send([message(1)])
+    await contender.queue.send([message(1)], priority="normal")
     await contender.queue.give_back(await received(contender.queue), delay=SECOND)
     assert await contender.queue.receive(lease=LONG) is None
     await contender.wait(1.2)
@@ -120,9 +124,27 @@ async def test_a_message_is_given_back_for_later(contender: Contender) -> None:
 
 async def test_a_parked_message_lies_where_people_look(contender: Contender) -> None:
     """With the reason, and nowhere else."""
-    await contender.queue.send([message(1)])
+    await contender.queue.send([message(1)], priority="normal")
     await contender.queue.park(await received(contender.queue), reason="nobody can read it")
     (parked,) = await contender.parked()
     assert "nobody can read it" in parked
     assert "shot-0123456789ab" in parked
+    assert await contender.queue.depth() == 0
+
+
+async def test_high_priority_comes_first_and_starves_nobody(contender: Contender) -> None:
+    """After a few of high priority in a row, one of normal priority has its turn."""
+    await contender.queue.send([message(number) for number in range(3)], priority="normal")
+    await contender.queue.send([message(number) for number in range(100, 110)], priority="high")
+    assert await contender.queue.depth() == 13
+
+    came = [await received(contender.queue) for _ in range(13)]
+    high = "high"
+    assert [one.priority for one in came] == [
+        *([high] * 4 + ["normal"]) * 2,
+        *([high] * 2 + ["normal"]),
+    ]
+    for one in came:
+        renewed = await contender.queue.renew(one, lease=LONG)
+        await contender.queue.delete(renewed)
     assert await contender.queue.depth() == 0

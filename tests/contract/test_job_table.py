@@ -10,7 +10,7 @@ from blendrop import errors, ports
 from blendrop.adapters.azure_clients import Clients
 from blendrop.adapters.azure_job_table import AzureJobTable
 from blendrop.adapters.memory_storage import MemoryJobTable
-from blendrop.domain import batches, images, job_settings, jobs
+from blendrop.domain import batches, events, images, job_settings, jobs
 from tests.doubles.clock import START
 
 _NUMBERS = itertools.count(1)
@@ -55,7 +55,7 @@ async def test_a_job_is_kept_as_it_is(table: ports.JobTable) -> None:
     assert (await table.get_job(job.id)) == added
     again = await table.add_job(job.model_copy(update={"reason": "another"}))
     assert (again.row, again.etag) == (job, added.etag)
-    assert await table.open_jobs() == [job.id]
+    assert [one.job for one in await table.open_jobs()] == [job.id]
 
 
 async def test_only_who_has_read_the_newest_row_changes_it(table: ports.JobTable) -> None:
@@ -78,14 +78,73 @@ async def test_what_is_not_there_is_not_found(table: ports.JobTable) -> None:
     assert [one async for one in table.batches_of("gone-000000000000")] == []
 
 
-async def test_a_job_that_has_ended_is_open_no_more(table: ports.JobTable) -> None:
-    """The sweeper looks at open jobs alone."""
-    added = await table.add_job(a_job())
-    ended = added.row.moved(jobs.JobState.CANCELLED, reason="asked to", now=START)
-    await table.replace_job(ended, etag=added.etag)
-    assert await table.open_jobs() == []
+async def test_an_ended_job_is_on_no_list_of_open_ones(table: ports.JobTable) -> None:
+    """Not if it was born so, nor once it is taken off; listed anew in between, it stays."""
     born_failed = await table.add_job(a_job(state=jobs.JobState.FAILED))
-    assert born_failed.row.id not in await table.open_jobs()
+    added = await table.add_job(a_job())
+    (listing,) = await table.open_jobs()
+    assert (listing.job, born_failed.row.ended) == (added.row.id, True)
+    await table.list_open(added.row.id)
+    await table.unlist(listing)
+
+    (again,) = await table.open_jobs()
+    await table.unlist(again)
+    await table.unlist(again)
+    assert await table.open_jobs() == []
+
+
+def an_event(reason: str, *, second: int = 0) -> events.JobEvent:
+    """Return something that happened."""
+    at = START + datetime.timedelta(seconds=second)
+    return events.JobEvent(at=at, kind=events.EventKind.QUEUED, reason=reason, by="Jürgen")
+
+
+async def test_a_change_and_its_event_are_written_together_or_not_at_all(
+    table: ports.JobTable,
+) -> None:
+    """Of jobs and of batches; whoever comes too late writes neither."""
+    happened = [an_event(reason, second=second) for second, reason in enumerate("abc")]
+    added = await table.add_job(a_job(), event=happened[0])
+    job_id = added.row.id
+    assert (await table.add_job(added.row, event=an_event("again"))).etag == added.etag
+    moved = added.row.moved(jobs.JobState.QUEUED, reason="waits", now=START)
+    newer = await table.replace_job(moved, etag=added.etag, event=happened[1])
+    assert (await table.get_job(job_id)) == newer
+    await table.add_batches(some_batches(job_id, 1))
+    batch = await table.get_batch(job_id, 0)
+    claimed = batch.row.claimed("w1", lease_until=START)
+    written = await table.replace_batch(claimed, etag=batch.etag, event=happened[2])
+    assert (await table.get_batch(job_id, 0)) == written
+    with pytest.raises(errors.ConflictError):
+        await table.replace_job(added.row, etag=added.etag, event=an_event("too late"))
+    with pytest.raises(errors.ConflictError):
+        await table.replace_batch(claimed, etag=batch.etag, event=an_event("too late"))
+
+    assert [one async for one in table.events_of(job_id)] == happened
+
+
+async def test_a_request_is_known_again(table: ports.JobTable) -> None:
+    """By what was noted first under its key."""
+    first = ports.KnownRequest(job="shot-0123456789ab", digest="1")
+    assert await table.remember_request("key", first) == first
+    other = ports.KnownRequest(job="shot-ba9876543210", digest="2")
+    assert await table.remember_request("key", other) == first
+    assert await table.remember_request("other key", other) == other
+
+
+async def test_a_removed_job_leaves_its_row_alone(table: ports.JobTable) -> None:
+    """For the messages that may still come."""
+    added = await table.add_job(a_job(), event=an_event("made"))
+    kept = await table.add_job(a_job())
+    await table.add_batches(some_batches(added.row.id, 123))
+    await table.remove_job(added.row)
+    await table.remove_job(added.row)
+
+    assert await table.get_job(added.row.id) == added
+    assert [one async for one in table.batches_of(added.row.id)] == []
+    assert [one async for one in table.events_of(added.row.id)] == []
+    assert [one.job for one in await table.open_jobs()] == [kept.row.id]
+    assert (await table.list_jobs(page_size=9))[0] == [kept.row]
 
 
 async def test_thousands_of_batches_come_back_in_order(table: ports.JobTable) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
 from blendrop.domain import batches, circuit_breaker, frames, job_settings, jobs
-from blendrop.usecases import render, submit
+from blendrop.usecases import control, render, show, submit
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
 from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
@@ -44,6 +44,7 @@ class MemoryFarm:
         self.scenes = memory_storage.MemorySceneStore()
         self.table = memory_storage.MemoryJobTable()
         self.queue = memory_storage.MemoryBatchQueue(self.clock)
+        self.announcements = memory_storage.MemoryAnnouncementQueue()
         self.share = frame_folder.FrameFolder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.disk = self.folder.with_name(f"{self.folder.name}-disk")
@@ -56,11 +57,26 @@ class MemoryFarm:
             scenes=self.scenes,
             jobs=self.table,
             queue=self.queue,
+            announcements=self.announcements,
             share=self.share,
             clock=self.clock,
             limits=job_settings.Limits(newest_blender=newest_blender, default_batch_size=4),
             settling=datetime.timedelta(minutes=2),
         )
+
+    def control(self) -> control.Control:
+        """Return what steering needs."""
+        return control.Control(
+            jobs=self.table,
+            queue=self.queue,
+            announcements=self.announcements,
+            share=self.share,
+            clock=self.clock,
+        )
+
+    def showing(self) -> show.Showing:
+        """Return what looking needs."""
+        return show.Showing(jobs=self.table, share=self.share, clock=self.clock)
 
     def rendering(self, worker: str = "w1", renderer: ScriptedRenderer | None = None) -> Rendering:
         """Return what a worker needs."""
@@ -68,6 +84,7 @@ class MemoryFarm:
             worker=worker,
             jobs=self.table,
             queue=self.queue,
+            announcements=self.announcements,
             scenes=OneScene(self.scene_missing),
             share=self.share,
             renderer=self._on_disk(renderer or self.renderer),
@@ -85,7 +102,9 @@ class MemoryFarm:
         renderer.folder = self.disk
         return renderer
 
-    async def queued_job(self, text: str = "1-4", *, batch_size: int = 4) -> jobs.Job:
+    async def queued_job(
+        self, text: str = "1-4", *, batch_size: int = 4, webhook: str | None = None
+    ) -> jobs.Job:
         """Return a job whose batches wait on the queue."""
         chosen = frames.parse(text, at_most=1000)
         now = self.clock.now()
@@ -94,7 +113,7 @@ class MemoryFarm:
             state=jobs.JobState.SUBMITTED,
             reason="",
             scene=jobs.SceneRef(name="shot.blend", etag="0x1", size=1),
-            settings=job_settings.JobSettings(),
+            settings=job_settings.JobSettings(webhook=webhook),
             blender_version="5.0",
             frames=frames.canonical(chosen),
             frame_count=len(chosen),

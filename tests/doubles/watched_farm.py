@@ -12,9 +12,15 @@ from azure.storage.blob import aio as blobs
 from azure.storage.queue import aio as queues
 
 from blendrop import settings
-from blendrop.domain import frames, jobs
+from blendrop.domain import batches, frames, jobs
 from blendrop.usecases import show
 from local import farm
+
+
+class SeenJob(show.JobView):
+    """A job with its batches."""
+
+    batches: tuple[batches.Batch, ...]
 
 
 class WatchedFarm:
@@ -41,7 +47,7 @@ class WatchedFarm:
 
     async def until(
         self, job_id: str, holds: Callable[[show.JobView], bool] = lambda _: False
-    ) -> show.JobView:
+    ) -> SeenJob:
         """Return the first look at a job for which something holds, or the ended job."""
         found: list[show.JobView] = []
 
@@ -52,7 +58,15 @@ class WatchedFarm:
                     return
 
         await self.running.beside(look())
-        return found[-1]
+        return await self._with_batches(found[-1])
+
+    async def look(self, job_id: str) -> SeenJob:
+        """Return a job as it stands."""
+        return await self._with_batches(await self.running.client.job(job_id))
+
+    async def _with_batches(self, view: show.JobView) -> SeenJob:
+        rows = await self.running.client.batches(view.job.id)
+        return SeenJob(**dict(view), batches=rows)
 
     async def send(self, queue: str, text: str) -> None:
         """Put a message on a queue."""

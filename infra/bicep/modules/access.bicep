@@ -71,8 +71,20 @@ resource dataStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
       name: names.batchesQueue
     }
 
+    resource high 'queues' existing = {
+      name: names.highQueue
+    }
+
     resource poison 'queues' existing = {
       name: names.poisonQueue
+    }
+
+    resource announcements 'queues' existing = {
+      name: names.announcementsQueue
+    }
+
+    resource announcementsPoison 'queues' existing = {
+      name: names.announcementsPoisonQueue
     }
   }
 
@@ -126,10 +138,30 @@ resource functionsUploads 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 }
 
+resource functionsAnnouncements 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::announcements
+  name: guid(dataStorage::queueService::announcements.id, functionsPrincipalId, roles.queueDataContributor)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataContributor)
+  }
+}
+
 // The host parks here what it could not hand over.
 resource functionsUploadsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::uploadsPoison
   name: guid(dataStorage::queueService::uploadsPoison.id, functionsPrincipalId, roles.queueDataMessageSender)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataMessageSender)
+  }
+}
+
+resource functionsAnnouncementsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::announcementsPoison
+  name: guid(dataStorage::queueService::announcementsPoison.id, functionsPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
@@ -147,9 +179,29 @@ resource functionsBatchesSend 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
+resource functionsHighSend 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::high
+  name: guid(dataStorage::queueService::high.id, functionsPrincipalId, roles.queueDataMessageSender)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataMessageSender)
+  }
+}
+
 resource functionsBatchesLength 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::batches
   name: guid(dataStorage::queueService::batches.id, functionsPrincipalId, roles.queueDataReader)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
+  }
+}
+
+resource functionsHighLength 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::high
+  name: guid(dataStorage::queueService::high.id, functionsPrincipalId, roles.queueDataReader)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
@@ -208,9 +260,29 @@ resource workerBatches 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+resource workerHigh 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::high
+  name: guid(dataStorage::queueService::high.id, workerPrincipalId, roles.queueDataContributor)
+  properties: {
+    principalId: workerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataContributor)
+  }
+}
+
 resource workerPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::poison
   name: guid(dataStorage::queueService::poison.id, workerPrincipalId, roles.queueDataMessageSender)
+  properties: {
+    principalId: workerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataMessageSender)
+  }
+}
+
+resource workerAnnouncements 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::announcements
+  name: guid(dataStorage::queueService::announcements.id, workerPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: workerPrincipalId
     principalType: 'ServicePrincipal'
@@ -242,6 +314,16 @@ resource platformImage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 resource platformBatches 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::queueService::batches
   name: guid(dataStorage::queueService::batches.id, platformPrincipalId, roles.queueDataReader)
+  properties: {
+    principalId: platformPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
+  }
+}
+
+resource platformHigh 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::high
+  name: guid(dataStorage::queueService::high.id, platformPrincipalId, roles.queueDataReader)
   properties: {
     principalId: platformPrincipalId
     principalType: 'ServicePrincipal'

@@ -49,7 +49,7 @@ var logRules = [
     text: 'Messages lie on the queue, and for half an hour none was taken, renewed or finished.'
     severity: 1
     window: 'P2D'
-    query: 'StorageQueueLogs | where Uri contains "/${names.batchesQueue}/" and StatusText == "Success" | summarize Put = countif(OperationName == "PutMessage"), Gone = countif(OperationName == "DeleteMessage"), LastMoved = max(TimeGenerated) | where Put > Gone and LastMoved < ago(30m)'
+    query: 'StorageQueueLogs | where (Uri contains "/${names.batchesQueue}/" or Uri contains "/${names.highQueue}/") and StatusText == "Success" | summarize Put = countif(OperationName == "PutMessage"), Gone = countif(OperationName == "DeleteMessage"), LastMoved = max(TimeGenerated) | where Put > Gone and LastMoved < ago(30m)'
   }
   {
     name: 'worker-trouble'

@@ -37,7 +37,10 @@ var queueNames = [
   names.uploadsQueue
   names.uploadsPoisonQueue
   names.batchesQueue
+  names.highQueue
   names.poisonQueue
+  names.announcementsQueue
+  names.announcementsPoisonQueue
 ]
 
 var tableNames = [

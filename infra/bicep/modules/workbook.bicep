@@ -13,7 +13,11 @@ param workspaceId string
 
 var page = replace(
   replace(
-    replace(loadTextContent('../workbook.json'), '{batchesQueue}', names.batchesQueue),
+    replace(
+      replace(loadTextContent('../workbook.json'), '{batchesQueue}', names.batchesQueue),
+      '{highQueue}',
+      names.highQueue
+    ),
     '{uploadsPoisonQueue}',
     names.uploadsPoisonQueue
   ),

@@ -118,6 +118,10 @@ var queueMetadata = {
   queueName: names.batchesQueue
 }
 
+var highQueueMetadata = union(queueMetadata, {
+  queueName: names.highQueue
+})
+
 var containers = [
   {
     name: 'worker'
@@ -234,6 +238,14 @@ resource workerApp 'Microsoft.App/containerApps@2025-07-01' = if (!isJob) {
               metadata: queueMetadata
             }
           }
+          {
+            name: 'high-batches'
+            custom: {
+              type: 'azure-queue'
+              identity: platformIdentityId
+              metadata: highQueueMetadata
+            }
+          }
         ]
       }
       terminationGracePeriodSeconds: 60
@@ -267,6 +279,12 @@ resource workerJob 'Microsoft.App/jobs@2025-07-01' = if (isJob) {
               type: 'azure-queue'
               identity: platformIdentityId
               metadata: queueMetadata
+            }
+            {
+              name: 'high-batches'
+              type: 'azure-queue'
+              identity: platformIdentityId
+              metadata: highQueueMetadata
             }
           ]
         }

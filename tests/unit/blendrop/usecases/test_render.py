@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blendrop import errors, ports
-from blendrop.domain import batches, jobs, messages
+from blendrop.domain import batches, events, jobs, messages
 from blendrop.usecases import render
 from blendrop.usecases.render import Outcome
 from tests.doubles.farm import LEASE, MemoryFarm
@@ -66,7 +66,9 @@ async def test_a_message_nobody_can_carry_out_is_parked(farm: MemoryFarm, body: 
 async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> None:
     """The batch is done: the second message is deleted."""
     job = await farm.queued_job("1-2")
-    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
+    await farm.queue.send(
+        [messages.BatchMessage(job=job.id, batch=0, frames="1-2")], priority="normal"
+    )
     await farm.work()
 
     assert await farm.work("w2") is Outcome.OBSOLETE
@@ -77,7 +79,9 @@ async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> No
 async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> None:
     """A live lease keeps others away, and the message comes back by itself."""
     job = await farm.queued_job("1-2")
-    await farm.queue.send([messages.BatchMessage(job=job.id, batch=0, frames="1-2")])
+    await farm.queue.send(
+        [messages.BatchMessage(job=job.id, batch=0, frames="1-2")], priority="normal"
+    )
     farm.renderer.hold = asyncio.Event()
     first = asyncio.create_task(farm.work("w1"))
     await farm.clock.settle()
@@ -95,7 +99,9 @@ async def test_of_two_claims_at_the_same_moment_one_succeeds(
     job = await farm.queued_job("1-2")
     replace = farm.table.replace_batch
 
-    async def overtaken(batch: batches.Batch, *, etag: str) -> ports.Versioned[batches.Batch]:
+    async def overtaken(
+        batch: batches.Batch, *, etag: str, event: object
+    ) -> ports.Versioned[batches.Batch]:
         monkeypatch.setattr(farm.table, "replace_batch", replace)
         claimed = batch.model_copy(update={"worker": "w9"})
         await replace(claimed, etag=etag)
@@ -210,6 +216,37 @@ async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm)
         "shot_0001.png",
         "shot_0003.png",
     ]
+
+
+async def test_a_frame_that_is_done_while_a_renewal_is_under_way_counts(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renewal writes an older row, and must not bring it back."""
+    job = await farm.queued_job("1-3")
+    replace, answered = farm.table.replace_batch, asyncio.Event()
+
+    async def slow(
+        batch: batches.Batch, *, etag: str, event: events.JobEvent | None = None
+    ) -> ports.Versioned[batches.Batch]:
+        written = await replace(batch, etag=etag, event=event)
+        if batch.frames_done == 0 and batch.attempt == 1 and farm.renderer.hold is not None:
+            await answered.wait()
+        return written
+
+    farm.renderer.hold = asyncio.Event()
+    working = asyncio.create_task(farm.work())
+    await farm.clock.settle()
+    monkeypatch.setattr(farm.table, "replace_batch", slow)
+    await farm.clock.advance(21)  # a renewal begins, and its answer is late
+    farm.renderer.hold.set()
+    async with asyncio.timeout(5):
+        while len(farm.files(job.id)) < 4:  # noqa: ASYNC110 frames and logs; a folder sets no event
+            await asyncio.sleep(0.01)
+    answered.set()
+
+    assert await working is Outcome.DONE
+    assert (await farm.batch(job.id)).frames_done == 3
+    assert farm.renderer.rendered == [1, 2, 3]
 
 
 async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFarm) -> None:

@@ -1,0 +1,247 @@
+"""How does a person steer a job: cancel, pause, resume, retry, change its priority, delete it?
+
+Everything here may be asked for twice, and cut off at any point and asked for again. The job's row
+is changed first, then its batches, then messages are sent; what is cut off in between the sweeper
+makes good. A worker learns of it from its batch's row, at its next renewal.
+"""
+
+import datetime
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import structlog
+
+from blendrop import errors, ports
+from blendrop.domain import batches, events, jobs, messages, priorities
+from blendrop.usecases import announce
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What steering jobs needs of the world."""
+
+    jobs: ports.JobTable
+    queue: ports.BatchQueue
+    announcements: ports.AnnouncementQueue
+    share: ports.FrameShare
+    clock: ports.Clock
+
+
+async def cancel(world: Control, job_id: str, *, by: str) -> jobs.Job:
+    """Stop a job for good; frames that are done stay.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has ended otherwise.
+    """
+
+    def cancelled(job: jobs.Job, now: datetime.datetime) -> jobs.Job:
+        return job.moved(jobs.JobState.CANCELLED, reason=f"{by} cancelled it", now=now)
+
+    job = await _moved(world, job_id, jobs.JobState.CANCELLED, cancelled, by=by)
+    await announce.begin(world.announcements, job)
+    # Taken from a worker, a batch ends its lease: the next renewal is refused, and Blender ended.
+    await _change(
+        world, job_id, batches.OPEN, lambda one: one.released(batches.BatchState.CANCELLED)
+    )
+    return job
+
+
+async def pause(world: Control, job_id: str, *, by: str) -> jobs.Job:
+    """Let a job wait; workers finish the frames they have in hand.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has ended, or is being submitted.
+    """
+
+    def paused(job: jobs.Job, now: datetime.datetime) -> jobs.Job:
+        return job.moved(jobs.JobState.PAUSED, reason=f"{by} paused it", now=now)
+
+    job = await _moved(world, job_id, jobs.JobState.PAUSED, paused, by=by)
+    await _change(
+        world,
+        job_id,
+        {batches.BatchState.RENDERING},
+        lambda one: one.model_copy(update={"pause_requested": True}),
+    )
+    return job
+
+
+async def resume(world: Control, job_id: str, *, by: str) -> jobs.Job:
+    """Let a paused job go on.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it is not paused, and does not go on already.
+    """
+    standing = await _standing(world, job_id)
+    if standing.row.state in (jobs.JobState.QUEUED, jobs.JobState.RENDERING):
+        return standing.row
+
+    def resumed(job: jobs.Job, now: datetime.datetime) -> jobs.Job:
+        if job.state is not jobs.JobState.PAUSED:
+            raise errors.ConflictError(f"job {job.id} is {job.state}, and not paused")
+        return job.moved(jobs.JobState.QUEUED, reason=f"{by} resumed it", now=now)
+
+    job = await _moved(world, job_id, jobs.JobState.QUEUED, resumed, by=by)
+    await _send_open(world, job)
+    return job
+
+
+async def retry(world: Control, job_id: str, *, by: str) -> jobs.Job:
+    """Render what a failed or cancelled job lacks; what is done stays.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has not ended, or nothing of it is missing.
+    """
+    standing = await _standing(world, job_id)
+    job = standing.row
+    if not job.ended:
+        return job
+    if job.state is jobs.JobState.COMPLETED:
+        raise errors.ConflictError(f"job {job.id} is completed: no frame of it is missing")
+    if not job.batch_count:
+        raise errors.ConflictError(
+            f"job {job.id} has no frames to render: {job.reason} Mend that, and submit it anew"
+        )
+    # Rows of batches first: as long as the job counts as ended, nobody renders them.
+    await _change(
+        world,
+        job_id,
+        {batches.BatchState.FAILED, batches.BatchState.CANCELLED},
+        batches.Batch.begun_anew,
+    )
+
+    def retried(job: jobs.Job, now: datetime.datetime) -> jobs.Job:
+        return job.moved(jobs.JobState.QUEUED, reason=f"{by} asked to try again", now=now)
+
+    await world.jobs.list_open(job_id)
+    job = await _moved(world, job_id, jobs.JobState.QUEUED, retried, by=by)
+    await _send_open(world, job)
+    return job
+
+
+async def change_priority(
+    world: Control, job_id: str, priority: priorities.Priority, *, by: str
+) -> jobs.Job:
+    """Serve a job sooner or later than others.
+
+    Raises:
+        NotFoundError: there is no such job.
+        ConflictError: it has ended.
+    """
+    while True:
+        standing = await _standing(world, job_id)
+        job, now = standing.row, world.clock.now()
+        if job.settings.priority == priority:
+            return job
+        if job.ended:
+            raise errors.ConflictError(f"job {job.id} is {job.state} already")
+        settings = job.settings.model_copy(update={"priority": priority})
+        changed = job.model_copy(update={"settings": settings, "changed": now})
+        event = events.JobEvent(
+            at=now,
+            kind=events.EventKind.PRIORITY_CHANGED,
+            reason=f"{by} gave it {priority} priority",
+            by=by,
+        )
+        try:
+            job = (await world.jobs.replace_job(changed, etag=standing.etag, event=event)).row
+        except errors.ConflictError:
+            continue
+        # Workers drop what they find on the queue of another priority.
+        if job.state is not jobs.JobState.PAUSED:
+            await _send_open(world, job)
+        return job
+
+
+async def delete(world: Control, job_id: str, *, by: str) -> None:
+    """Remove an ended job with its frames; a job that is gone already is no error.
+
+    Raises:
+        ConflictError: it has not ended, or a worker still holds a batch of it.
+    """
+    try:
+        standing = await world.jobs.get_job(job_id)
+    except errors.NotFoundError:
+        return
+    job, now = standing.row, world.clock.now()
+    if not job.ended:
+        raise errors.ConflictError(f"job {job.id} is {job.state}: cancel it first")
+    async for one in world.jobs.batches_of(job_id, states={batches.BatchState.RENDERING}):
+        if one.row.held_by_another("", now):
+            raise errors.ConflictError(
+                f"worker {one.row.worker} may hold batch {one.row.number} of job {job_id} until "
+                f"{one.row.lease_until}: try again then"
+            )
+    # Messages may still come: they find a row that says so, and nothing is rendered anew.
+    gone = job.model_copy(update={"deleted": True, "changed": now, "reason": f"{by} deleted it"})
+    await world.jobs.replace_job(gone, etag=standing.etag)
+    await world.share.remove_job(job_id)
+    await world.jobs.remove_job(job)
+    log.info("job_deleted", job=job_id, reason=gone.reason)
+
+
+async def _standing(world: Control, job_id: str) -> ports.Versioned[jobs.Job]:
+    standing = await world.jobs.get_job(job_id)
+    if standing.row.deleted:
+        raise errors.NotFoundError(f"job {job_id} was deleted")
+    return standing
+
+
+async def _moved(
+    world: Control,
+    job_id: str,
+    to: jobs.JobState,
+    change: Callable[[jobs.Job, datetime.datetime], jobs.Job],
+    *,
+    by: str,
+) -> jobs.Job:
+    """Change a job's state, whatever workers write meanwhile; if it is in that state, leave it."""
+    while True:
+        standing = await _standing(world, job_id)
+        if standing.row.state is to:
+            return standing.row
+        changed = change(standing.row, world.clock.now())
+        try:
+            written = await world.jobs.replace_job(
+                changed, etag=standing.etag, event=changed.event(by=by)
+            )
+        except errors.ConflictError:
+            continue
+        log.info("job_steered", job=job_id, state=to, by=by)
+        return written.row
+
+
+async def _change(
+    world: Control,
+    job_id: str,
+    states: Collection[batches.BatchState],
+    change: Callable[[batches.Batch], batches.Batch],
+) -> None:
+    """Change every batch that is in one of `states`, whatever workers write meanwhile."""
+    async for one in world.jobs.batches_of(job_id, states=states):
+        standing = one
+        while standing.row.state in states:
+            try:
+                await world.jobs.replace_batch(change(standing.row), etag=standing.etag)
+                break
+            except errors.ConflictError:
+                standing = await world.jobs.get_batch(job_id, standing.row.number)
+
+
+async def _send_open(world: Control, job: jobs.Job) -> None:
+    """Send a message for every batch that has not ended; one that is held finds that out."""
+    await world.queue.send(
+        [
+            messages.BatchMessage(
+                job=job.id, batch=one.row.number, frames=one.row.frames, traceparent=job.traceparent
+            )
+            async for one in world.jobs.batches_of(job.id, states=batches.OPEN)
+        ],
+        priority=job.settings.priority,
+    )
