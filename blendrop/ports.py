@@ -152,7 +152,11 @@ class JobTable(Protocol):
     async def add_job(
         self, job: jobs.Job, *, event: events.JobEvent | None = None
     ) -> Versioned[jobs.Job]:
-        """List a job, then add it; if it is there already, return the row that stands."""
+        """Add a job and list it; if it is there already, return the row that stands.
+
+        It is listed as open before it is there, so that the sweeper misses none; running it again
+        mends a list that an earlier, interrupted call left without the job.
+        """
         ...
 
     async def get_job(self, job_id: str) -> Versioned[jobs.Job]:

@@ -35,17 +35,18 @@ class AzureJobTable:
     async def add_job(
         self, job: jobs.Job, *, event: events.JobEvent | None = None
     ) -> ports.Versioned[jobs.Job]:
-        """List a job, then add it; if it is there already, return the row that stands."""
+        """Add a job and list it; if it is there already, return the row that stands."""
         if not job.ended:
             await self.list_open(job.id)
-        with translated(f"list job {job.id}"):
-            await self._table.upsert_entity(job_entities.listed_by_time(job))
         try:
             with translated(f"add job {job.id}"):
                 etag = await self._written(("create", job_entities.of_job(job), {}), event)
+            standing = ports.Versioned(job, etag)
         except errors.ConflictError:
-            return await self.get_job(job.id)
-        return ports.Versioned(job, etag)
+            standing = await self.get_job(job.id)
+        with translated(f"list job {job.id}"):
+            await self._table.upsert_entity(job_entities.listed_by_time(standing.row))
+        return standing
 
     async def get_job(self, job_id: str) -> ports.Versioned[jobs.Job]:
         """Return a job. Raises NotFoundError."""

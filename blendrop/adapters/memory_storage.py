@@ -184,14 +184,15 @@ class MemoryJobTable:
     async def add_job(
         self, job: jobs.Job, *, event: events.JobEvent | None = None
     ) -> ports.Versioned[jobs.Job]:
-        """List a job, then add it; if it is there already, return the row that stands."""
+        """Add a job and list it; if it is there already, return the row that stands."""
         if not job.ended:
             await self.list_open(job.id)
-        self._put(job_entities.listed_by_time(job))
         if (job.id, job_entities.JOB) not in self._entities:
             self._put(job_entities.of_job(job))
             self._happened(job.id, event)
-        return await self.get_job(job.id)
+        standing = await self.get_job(job.id)
+        self._put(job_entities.listed_by_time(standing.row))
+        return standing
 
     async def get_job(self, job_id: str) -> ports.Versioned[jobs.Job]:
         """Return a job. Raises NotFoundError."""

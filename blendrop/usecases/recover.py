@@ -101,7 +101,7 @@ async def _repaired(
     if now - job.changed < world.settling:
         return None
     if job.state is jobs.JobState.SUBMITTED:
-        await submit.finish(world, standing)
+        await submit.finish(world, await table.add_job(job))
         swept.submissions += 1
         log.warning("submission_finished", job=job.id, reason="it had been cut off half way")
         return None

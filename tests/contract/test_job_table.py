@@ -53,8 +53,10 @@ async def test_a_job_is_kept_as_it_is(table: ports.JobTable) -> None:
     added = await table.add_job(job)
     assert added.row == job
     assert (await table.get_job(job.id)) == added
-    again = await table.add_job(job.model_copy(update={"reason": "another"}))
+    later = job.created + datetime.timedelta(seconds=1)
+    again = await table.add_job(job.model_copy(update={"reason": "another", "created": later}))
     assert (again.row, again.etag) == (job, added.etag)
+    assert await table.list_jobs(page_size=9) == ([job], "")
     assert [one.job for one in await table.open_jobs()] == [job.id]
 
 
