@@ -52,6 +52,7 @@ check: .venv/complete ## Lint, formatting, types, import rules, drift of generat
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m infra.checks
+	$(BIN)/python -m local.openapi
 	@$(MAKE) --no-print-directory check-lock
 
 .PHONY: test
@@ -65,6 +66,10 @@ doctor: .venv/complete ## Say what works and what does not on a farm (local; ACC
 .PHONY: chaos
 chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),5))
+
+.PHONY: openapi
+openapi: .venv/complete ## Write docs/openapi.json anew after a change of the HTTP API
+	$(BIN)/python -m local.openapi --write
 
 .PHONY: lock
 lock: .venv/complete ## Pin dependencies anew after a change of pyproject.toml

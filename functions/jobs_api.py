@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import fastapi
 import pydantic
 
+from blendrop import errors
 from blendrop.domain import batches, events, job_settings, jobs, priorities
 from blendrop.usecases import control, show, submit
 from functions import conditional, problems, world
@@ -18,7 +19,16 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The clien
 _SEEN = NOT_MODIFIED | problems.documented(404, 422, 503)
 _STEERED = problems.documented(404, 409, 422, 503)
 
-JobId = Annotated[str, fastapi.Path(max_length=100, examples=["opening-9f86d081884c"])]
+
+def _known(
+    job_id: Annotated[str, fastapi.Path(max_length=100, examples=["opening-9f86d081884c"])],
+) -> str:
+    if not jobs.ID.fullmatch(job_id):
+        raise errors.NotFoundError(f"{job_id!r} is no job's id")
+    return job_id
+
+
+JobId = Annotated[str, fastapi.Depends(_known)]
 Caller = Annotated[str, fastapi.Depends(lambda: "anybody")]
 
 
@@ -100,7 +110,7 @@ class Events(pydantic.BaseModel):
 
 
 @router.post(
-    "/uploads", status_code=201, responses=problems.documented(422, 503), response_model=Upload
+    "/uploads", status_code=201, responses=problems.documented(400, 422, 503), response_model=Upload
 )
 async def begin_upload(body: UploadRequest, caller: Caller) -> Upload:
     """Say where a scene can be put to, straight to the blob service, whatever its size."""
@@ -116,7 +126,7 @@ async def begin_upload(body: UploadRequest, caller: Caller) -> Upload:
     response_model=show.JobView,
     responses={
         200: {"model": DryRun, "description": "With dry_run: what would be rendered"},
-        **problems.documented(409, 422, 503),
+        **problems.documented(400, 409, 422, 503),
     },
 )
 async def submit_job(
@@ -221,14 +231,18 @@ async def retry_job(job_id: JobId, caller: Caller) -> show.JobView:
     return await show.job(world.showing(), job_id)
 
 
-@router.post("/jobs/{job_id}/priority", response_model=show.JobView, responses=_STEERED)
+@router.post(
+    "/jobs/{job_id}/priority",
+    response_model=show.JobView,
+    responses=_STEERED | problems.documented(400),
+)
 async def change_priority(job_id: JobId, body: PriorityRequest, caller: Caller) -> show.JobView:
     """Serve a job sooner or later than others."""
     await control.change_priority(world.control(), job_id, body.priority, by=caller)
     return await show.job(world.showing(), job_id)
 
 
-@router.delete("/jobs/{job_id}", status_code=204, responses=problems.documented(409, 422, 503))
+@router.delete("/jobs/{job_id}", status_code=204, responses=problems.documented(404, 409, 422, 503))
 async def delete_job(job_id: JobId, caller: Caller) -> None:
     """Remove an ended job with its frames; one that is gone already is no error."""
     await control.delete(world.control(), job_id, by=caller)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import azure.functions as func
 import uvicorn
-from starlette import applications, requests, responses, routing
+from starlette import applications, convertors, requests, responses, routing
 
 from blendrop import errors
 from local.function_host import invocation
@@ -24,6 +24,15 @@ from local.function_host.hosted_function import HostedFunction
 log = logging.getLogger("local.function_host")
 
 _ADDRESS = "127.0.0.1"
+
+
+class _Rest(convertors.PathConvertor):
+    """Whatever is left of a path; Starlette's own stops at an encoded line feed."""
+
+    regex = r"[\s\S]*"
+
+
+convertors.register_url_convertor("rest", _Rest())
 
 
 class _Server(uvicorn.Server):
@@ -80,7 +89,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _path(function: HostedFunction, prefix: str) -> str:
-    """Turn the host's `items/{id}/{*rest}` into Starlette's `/items/{id}/{rest:path}`."""
+    """Turn the host's `items/{id}/{*rest}` into Starlette's `/items/{id}/{rest:rest}`."""
     route = function.setting("route").strip("/")
     path = "/" + "/".join(part for part in (prefix.strip("/"), route) if part)
     if constrained := re.search(r"\{\w+:[^}]*\}", path):
@@ -89,7 +98,7 @@ def _path(function: HostedFunction, prefix: str) -> str:
             f"this host knows no constraints in routes, like {constrained[0]}",
             "Check the value in the function",
         )
-    return re.sub(r"\{\*(\w+)\}", r"{\1:path}", path)
+    return re.sub(r"\{\*(\w+)\}", r"{\1:rest}", path)
 
 
 def _methods(function: HostedFunction) -> list[str] | None:
