@@ -45,6 +45,10 @@ up: setup ## Keep the farm running on this machine until Ctrl-C
 bench-demo: setup ## Time the farm against plain Blender on the demo's scene
 	@$(BIN)/python -m local.bench_demo
 
+.PHONY: bench-submit
+bench-submit: setup ## Time the submission of 10,000 frames against the storage emulator's own rate
+	@$(BIN)/python -m local.bench_submit
+
 .PHONY: check
 check: .venv/complete ## Lint, formatting, types, import rules, drift of generated files
 	$(BIN)/ruff check

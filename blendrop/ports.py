@@ -193,6 +193,10 @@ class JobTable(Protocol):
         """Yield a job's batches by number; only those in one of `states`, if any are named."""
         ...
 
+    async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
+        """Tell whether a job has a batch in one of `states`, without reading them all."""
+        ...
+
     def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
         """Yield what happened to a job, oldest first."""
         ...

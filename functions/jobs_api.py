@@ -155,6 +155,8 @@ async def submit_job(
     job = await submit.requested(world.submission(), wanted)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     response.headers["Retry-After"] = str(_POLL_SECONDS)
+    if job.started is None and not job.ended:
+        return show.new(job)
     return await show.job(world.showing(), job.id)
 
 

@@ -137,12 +137,18 @@ class AzureJobTable:
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
     ) -> AsyncIterator[ports.Versioned[batches.Batch]]:
         """Yield a job's batches by number; only those in one of `states`, if any are named."""
-        keys = _range(job_id, job_entities.BATCH_PREFIX)
-        wanted = " or ".join(f"state eq '{state}'" for state in sorted(states))
-        query = f"{keys} and ({wanted})" if wanted else keys
+        query = _batches(job_id, states)
         with translated(f"read the batches of job {job_id}"):
             async for entity in self._table.query_entities(query):
                 yield _versioned(batches.Batch, entity)
+
+    async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
+        """Tell whether a job has a batch in one of `states`, without reading them all."""
+        with translated(f"look for batches of job {job_id}"):
+            found = self._table.query_entities(
+                _batches(job_id, states), results_per_page=1, select=["RowKey"]
+            )
+            return await anext(aiter(found), None) is not None
 
     async def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
         """Yield what happened to a job, oldest first."""
@@ -220,6 +226,12 @@ class AzureJobTable:
                 job_entities.listed_open(job.id),
             ):
                 await self._table.delete_entity(listing["PartitionKey"], listing["RowKey"])
+
+
+def _batches(job_id: str, states: Collection[batches.BatchState]) -> str:
+    keys = _range(job_id, job_entities.BATCH_PREFIX)
+    wanted = " or ".join(f"state eq '{state}'" for state in sorted(states))
+    return f"{keys} and ({wanted})" if wanted else keys
 
 
 def _range(partition: str, prefix: str) -> str:

@@ -241,6 +241,12 @@ class MemoryJobTable:
                 if not states or found.row.state in states:
                     yield found
 
+    async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
+        """Tell whether a job has a batch in one of `states`, without reading them all."""
+        async for _ in self.batches_of(job_id, states=states):
+            return True
+        return False
+
     async def events_of(self, job_id: str) -> AsyncIterator[events.JobEvent]:
         """Yield what happened to a job, oldest first."""
         for partition, key in sorted(self._entities):

@@ -11,6 +11,7 @@ from typing import Literal
 import pydantic
 
 from blendrop import errors
+from blendrop.domain import batches
 
 # The most that a storage queue takes (Azure Storage: "a message can be up to 64 KiB in size").
 LARGEST = 64 * 1024
@@ -27,6 +28,13 @@ class BatchMessage(pydantic.BaseModel):
     batch: int
     frames: str
     traceparent: str = ""
+
+
+def of_batch(batch: batches.Batch, *, traceparent: str) -> BatchMessage:
+    """Return the message that carries a batch."""
+    return BatchMessage(
+        job=batch.job, batch=batch.number, frames=batch.frames, traceparent=traceparent
+    )
 
 
 def encode(message: BatchMessage) -> str:

@@ -238,9 +238,7 @@ async def _send_open(world: Control, job: jobs.Job) -> None:
     """Send a message for every batch that has not ended; one that is held finds that out."""
     await world.queue.send(
         [
-            messages.BatchMessage(
-                job=job.id, batch=one.row.number, frames=one.row.frames, traceparent=job.traceparent
-            )
+            messages.of_batch(one.row, traceparent=job.traceparent)
             async for one in world.jobs.batches_of(job.id, states=batches.OPEN)
         ],
         priority=job.settings.priority,

@@ -132,12 +132,7 @@ async def _send_again(world: submit.Submission, waiting: _Waiting, swept: Swept)
     except errors.ConflictError:
         return  # it moved on in the meantime: the next sweep looks again
     await world.queue.send(
-        [
-            messages.BatchMessage(
-                job=job.id, batch=one.number, frames=one.frames, traceparent=job.traceparent
-            )
-            for one in orphans
-        ],
+        [messages.of_batch(one, traceparent=job.traceparent) for one in orphans],
         priority=job.settings.priority,
     )
     swept.messages += len(orphans)

@@ -54,7 +54,7 @@ async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
     # submission asks again.
     if standing.row.state not in _ACTIVE:
         return standing.row
-    async for _ in table.batches_of(job_id, states=batches.OPEN):
+    if await table.has_batches(job_id, states=batches.OPEN):
         return standing.row
     failed = [one.row async for one in table.batches_of(job_id, states={batches.BatchState.FAILED})]
     ended = _ended(standing.row, failed, world.clock.now())

@@ -130,6 +130,24 @@ async def job(world: Showing, job_id: str) -> JobView:
     )
 
 
+def new(job: jobs.Job) -> JobView:
+    """Return a job of which nothing has been rendered yet, without a look at its batches."""
+    return JobView(
+        job=job,
+        frames_done=0,
+        frames_failed="",
+        frames_left=job.frame_count,
+        frames_per_second=None,
+        eta_seconds=None,
+        attempts=0,
+        render_seconds=0.0,
+        wasted_seconds=0.0,
+        workers=(),
+        failures=(),
+        flagged=(),
+    )
+
+
 async def batches_of(world: Showing, job_id: str) -> tuple[batches.Batch, ...]:
     """Return a job's batches. Raises NotFoundError."""
     await _job(world, job_id)

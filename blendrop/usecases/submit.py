@@ -6,9 +6,11 @@ done. The order is: job row, batch rows, messages, and last the job's state `que
 that all of it is there.
 """
 
+import asyncio
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 # The folder of scenes that are uploaded for a request over HTTP: they make no job by themselves.
 REQUESTED = "api/"
+_GROUP = 100  # batches, as many as a table takes in one transaction
+_GROUPS_AT_ONCE = 4
 _UPLOAD_TIME = datetime.timedelta(hours=12)  # for a file of many GB over a slow line
 
 
@@ -319,20 +323,25 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
         report = log.warning if job.state is jobs.JobState.FAILED else log.info
         report("job_stands", job=job.id, scene=job.scene.name, state=job.state, reason=job.reason)
         return job
-    rows = [
-        batches.Batch(job=job.id, number=number, frames=frames.canonical(some))
-        for number, some in enumerate(job.batches())
-    ]
-    await world.jobs.add_batches(rows)
-    await world.queue.send(
+    rows = iter(
         [
-            messages.BatchMessage(
-                job=job.id, batch=batch.number, frames=batch.frames, traceparent=job.traceparent
-            )
-            for batch in rows
-        ],
-        priority=job.settings.priority,
+            batches.Batch(job=job.id, number=number, frames=frames.canonical(some))
+            for number, some in enumerate(job.batches())
+        ]
     )
+
+    async def plan() -> None:
+        # A message is sent once its row is there, while others' rows are still being added.
+        while some := tuple(itertools.islice(rows, _GROUP)):
+            await world.jobs.add_batches(some)
+            await world.queue.send(
+                [messages.of_batch(one, traceparent=job.traceparent) for one in some],
+                priority=job.settings.priority,
+            )
+
+    ended = await asyncio.gather(*(plan() for _ in range(_GROUPS_AT_ONCE)), return_exceptions=True)
+    for failed in filter(None, ended):
+        raise failed
     await _queued(world, standing)
     # Workers may have been quicker than us, and could not settle a job that was still submitted.
     return await settle.job(world, job.id, by="the submission")
