@@ -84,6 +84,9 @@ class FunctionSettings(Settings):
     frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
     scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
     name_length: int = pydantic.Field(512, ge=1, le=1024, alias="BLENDROP_NAME_LENGTH")
+    # What a worker costs in an hour, for what jobs say that they cost; 0: not known.
+    worker_hour_price: float = pydantic.Field(0, ge=0, alias="BLENDROP_WORKER_HOUR_PRICE")
+    currency: str = pydantic.Field("USD", pattern="^[A-Z]{3}$", alias="BLENDROP_CURRENCY")
     zip_bytes: int = pydantic.Field(256 * 2**20, ge=1, alias="BLENDROP_ZIP_BYTES")
     webhook_secret: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_SECRET", repr=False)
     webhook_hosts: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_HOSTS")

@@ -15,7 +15,7 @@ from blendrop.adapters import (
     frame_folder,
     system_clock,
 )
-from blendrop.domain import circuit_breaker
+from blendrop.domain import circuit_breaker, costs
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
 from blendrop.usecases.render_frames import Rendering
@@ -78,6 +78,7 @@ def showing(store: Storage, chosen: settings.FunctionSettings) -> Showing:
         jobs=store.jobs,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
+        price=costs.Price(worker_hour=chosen.worker_hour_price, currency=chosen.currency),
     )
 
 

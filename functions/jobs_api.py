@@ -7,7 +7,7 @@ import fastapi
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import batches, events, job_settings, jobs, priorities
+from blendrop.domain import batches, costs, events, job_settings, jobs, priorities
 from blendrop.usecases import control, show, submit
 from functions import conditional, problems, world
 
@@ -64,6 +64,7 @@ class DryRun(pydantic.BaseModel):
     frame_count: int
     batch_size: int
     batch_count: int
+    cost: costs.CostBand | None  # nothing where the farm does not know its price
 
 
 class UploadRequest(pydantic.BaseModel):
@@ -169,6 +170,7 @@ def _dry(plan: submit.Plan) -> dict[str, Any]:
         frame_count=len(plan.frames),
         batch_size=plan.batch_size,
         batch_count=plan.batch_count,
+        cost=costs.band(world.showing().price, frame_count=len(plan.frames)),
     )
     return dry.model_dump(mode="json")
 

@@ -90,6 +90,7 @@ class Batch(pydantic.BaseModel):
     pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
     frame_seconds: dict[int, float] = {}  # in Blender, of each frame done
+    worker_seconds: float = 0.0  # that workers held it, over all attempts
     wasted_seconds: float = 0.0  # in Blender, of attempts at frames that failed
     failures: tuple[FrameFailure, ...] = ()  # one for each frame that has failed so far
     flagged: tuple[FlaggedFrame, ...] = ()
@@ -125,6 +126,10 @@ class Batch(pydantic.BaseModel):
     def renewed(self, *, lease_until: datetime.datetime) -> "Batch":
         """Return the batch with its lease running until then."""
         return self.model_copy(update={"lease_until": lease_until})
+
+    def held_for(self, seconds: float) -> "Batch":
+        """Return the batch as held by its worker for so much longer."""
+        return self.model_copy(update={"worker_seconds": self.worker_seconds + seconds})
 
     def released(self, state: BatchState) -> "Batch":
         """Return the batch in a state in which no worker holds it."""

@@ -46,6 +46,7 @@ class Lease:
         self._delivery = delivery
         self._length = length
         self._ends = since + length.total_seconds()
+        self._counted = since  # until when the worker's time is in the row
         self._changing = asyncio.Lock()
 
     def check(self) -> None:
@@ -87,9 +88,15 @@ class Lease:
             asked = self._clock.elapsed()
             self._delivery = await self._queue.renew(self._delivery, lease=self._length)
             until = self._clock.now() + self._length
-            written = await self._write(self.batch.renewed(lease_until=until))
+            held = self.batch.renewed(lease_until=until).held_for(asked - self._counted)
+            written = await self._write(held)
+            self._counted = asked
             # Only what renewing changes: frames may have been done since the row was sent.
-            kept = {"lease_until": until, "pause_requested": written.pause_requested}
+            kept = {
+                "lease_until": until,
+                "pause_requested": written.pause_requested,
+                "worker_seconds": written.worker_seconds,
+            }
             self.batch = self.batch.model_copy(update=kept)
             self._ends = asked + self._length.total_seconds()
 
@@ -125,7 +132,8 @@ class Lease:
         """
         async with self._changing:
             self.check()
-            self.batch = await self._write(self.batch.released(state), event=event)
+            held = self.batch.held_for(self._clock.elapsed() - self._counted)
+            self.batch = await self._write(held.released(state), event=event)
 
     async def delete_message(self) -> None:
         """Remove the message, as the last thing that happens to a batch."""

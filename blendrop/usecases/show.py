@@ -9,7 +9,7 @@ from pathlib import Path
 import pydantic
 
 from blendrop import errors, ports
-from blendrop.domain import batches, events, frames, images, jobs
+from blendrop.domain import batches, costs, events, frames, images, jobs
 
 _LISTED = 100  # failures, and flagged frames, that a job shows; its frames show them all
 
@@ -21,6 +21,7 @@ class Showing:
     jobs: ports.JobTable
     share: ports.FrameShare
     clock: ports.Clock
+    price: costs.Price
 
 
 class AtWork(pydantic.BaseModel):
@@ -45,6 +46,8 @@ class JobView(pydantic.BaseModel):
     attempts: int  # deliveries of its batches to workers
     render_seconds: float  # in Blender, of the frames done
     wasted_seconds: float  # on attempts at frames that failed
+    worker_seconds: float  # that workers held its batches: all of the above, and the rest
+    cost: costs.Cost | None  # of that time; nothing where the farm does not know its price
     workers: tuple[AtWork, ...]
     failures: tuple[batches.FrameFailure, ...]
     flagged: tuple[batches.FlaggedFrame, ...]
@@ -104,6 +107,7 @@ async def job(world: Showing, job_id: str) -> JobView:
     flagged = sorted((one for row in rows for one in row.flagged), key=lambda one: one.frame)
     rate = _rate(shown, done, world.clock.now())
     left = shown.frame_count - done
+    held = sum(row.worker_seconds for row in rows)
     return JobView(
         job=shown,
         frames_done=done,
@@ -114,6 +118,8 @@ async def job(world: Showing, job_id: str) -> JobView:
         attempts=sum(row.attempt for row in rows),
         render_seconds=round(sum(row.render_seconds for row in rows), 3),
         wasted_seconds=round(sum(row.wasted_seconds for row in rows), 3),
+        worker_seconds=round(held, 3),
+        cost=costs.of_job(world.price, worker_seconds=held, done=done, left=left),
         workers=tuple(
             AtWork(
                 worker=row.worker,
@@ -142,6 +148,8 @@ def new(job: jobs.Job) -> JobView:
         attempts=0,
         render_seconds=0.0,
         wasted_seconds=0.0,
+        worker_seconds=0.0,
+        cost=None,
         workers=(),
         failures=(),
         flagged=(),

@@ -54,6 +54,9 @@ param workerImage string = ''
 @description('The newest Blender in the worker\'s image, like 5.0.')
 param newestBlender string = '5.0'
 
+@description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: as docs/deploy.md estimates it.')
+param workerHourPriceOverride string = ''
+
 @description('Frames in a batch, where the job does not say.')
 @minValue(1)
 @maxValue(500)
@@ -170,6 +173,7 @@ var isAks = workerPlatform == 'aks'
 var isJob = workerPlatform == 'containerAppsJob'
 var workerName = '${isJob ? abbreviations.appJobs : abbreviations.appContainerApps}worker-${resourceToken}'
 
+// Prices are those of docs/deploy.md, in US dollars; 0 is not known.
 // A Consumption replica has at most 4 vCPUs and 8 GiB; dedicated and GPU machines hold one worker
 // each, and leave a part of themselves to the platform.
 var sizes = {
@@ -179,6 +183,7 @@ var sizes = {
     memoryGib: 2
     sceneCacheGib: 1
     cyclesDevice: 'CPU'
+    hourPrice: '0.108'
   }
   'cpu-2': {
     profile: 'Consumption'
@@ -186,6 +191,7 @@ var sizes = {
     memoryGib: 4
     sceneCacheGib: 3
     cyclesDevice: 'CPU'
+    hourPrice: '0.216'
   }
   'cpu-4': {
     profile: 'Consumption'
@@ -193,6 +199,7 @@ var sizes = {
     memoryGib: 8
     sceneCacheGib: 4
     cyclesDevice: 'CPU'
+    hourPrice: '0.432'
   }
   'cpu-16': {
     profile: 'cpu-16'
@@ -200,6 +207,7 @@ var sizes = {
     memoryGib: 56
     sceneCacheGib: 20
     cyclesDevice: 'CPU'
+    hourPrice: '1.25'
   }
   'gpu-t4': {
     profile: 'gpu-t4'
@@ -207,6 +215,7 @@ var sizes = {
     memoryGib: 56
     sceneCacheGib: 20
     cyclesDevice: 'CUDA'
+    hourPrice: '0'
   }
   'gpu-a100': {
     profile: 'gpu-a100'
@@ -214,8 +223,11 @@ var sizes = {
     memoryGib: 220
     sceneCacheGib: 20
     cyclesDevice: 'CUDA'
+    hourPrice: '0'
   }
 }
+
+var workerHourPrice = empty(workerHourPriceOverride) ? sizes[workerSize].hourPrice : workerHourPriceOverride
 
 var extraProfiles = {
   'cpu-1': []
@@ -405,6 +417,7 @@ module functionApp 'modules/function-app.bicep' = {
     frameShareKeyUri: filesStorage.outputs.frameShareKeyUri
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     newestBlender: newestBlender
+    workerHourPrice: workerHourPrice
     batchSize: batchSize
     maximumInstanceCount: functionsMaxInstances
     instanceMemoryMb: functionsMemoryMb

@@ -61,6 +61,8 @@ class LeftBehind:
             attempts=3,
             render_seconds=1,
             wasted_seconds=1,
+            worker_seconds=5,
+            cost=None,
             workers=(),
             failures=(failure,),
             flagged=(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
-from blendrop.domain import batches, circuit_breaker, frames, job_settings, jobs
+from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs
 from blendrop.usecases import control, render, show, submit
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
@@ -76,7 +76,9 @@ class MemoryFarm:
 
     def showing(self) -> show.Showing:
         """Return what looking needs."""
-        return show.Showing(jobs=self.table, share=self.share, clock=self.clock)
+        return show.Showing(
+            jobs=self.table, share=self.share, clock=self.clock, price=costs.Price(worker_hour=36)
+        )
 
     def rendering(self, worker: str = "w1", renderer: ScriptedRenderer | None = None) -> Rendering:
         """Return what a worker needs."""

@@ -43,6 +43,9 @@ param applicationInsightsName string
 @description('The newest Blender that the workers have, like 5.0.')
 param newestBlender string
 
+@description('What a worker costs in an hour, in US dollars; 0 is not known.')
+param workerHourPrice string
+
 @description('Frames in a batch, where the job does not say.')
 @minValue(1)
 @maxValue(500)
@@ -164,6 +167,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_STORAGE__queueServiceUri: queueEndpoint
       BLENDROP_STORAGE__tableServiceUri: tableEndpoint
       BLENDROP_UPLOADS_DOOR: 'event-grid'
+      BLENDROP_WORKER_HOUR_PRICE: workerHourPrice
       FRAME_SHARE_KEY: '@Microsoft.KeyVault(SecretUri=${frameShareKeyUri})'
     }
   }

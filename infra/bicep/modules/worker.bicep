@@ -18,6 +18,9 @@ type workerSize = {
 
   @description('What Cycles renders on: CPU, or the graphics card by CUDA.')
   cyclesDevice: 'CPU' | 'CUDA'
+
+  @description('What one costs in an hour, in US dollars; 0 is not known.')
+  hourPrice: string
 }
 
 @description('Region of the workers.')

@@ -136,6 +136,8 @@ async def test_a_retry_renders_the_failed_frames_alone(
     assert farm.renderer.rendered == [3, 3, 3]
     view = await show.job(farm.showing(), job.id)
     assert (view.frames_done, view.frames_failed, view.failures) == (8, "", ())
+    assert view.cost is not None
+    assert view.cost.so_far == round(view.worker_seconds / 100, 4)
     with pytest.raises(errors.ConflictError, match="no frame of it is missing"):
         await control.retry(world, job.id, by=ANNA)
 

@@ -249,6 +249,26 @@ async def test_a_frame_that_is_done_while_a_renewal_is_under_way_counts(
     assert farm.renderer.rendered == [1, 2, 3]
 
 
+async def test_the_time_of_every_worker_is_counted(farm: MemoryFarm) -> None:
+    """By renewals and at the end, once each; of one that vanished, up to its last renewal."""
+    job = await farm.queued_job("1-3")
+    farm.renderer.hold = asyncio.Event()
+    vanished = asyncio.create_task(farm.work("w1"))
+    await farm.clock.settle()
+    await farm.clock.advance(50)
+    assert (await farm.batch(job.id)).worker_seconds == 40
+    vanished.cancel()
+    await asyncio.wait({vanished})
+    held = (await farm.batch(job.id)).worker_seconds
+    assert held == 50
+    working = asyncio.create_task(farm.work("w2"))
+    await farm.clock.settle()
+    await farm.clock.advance(30)
+    farm.renderer.hold.set()
+    assert await working is Outcome.DONE
+    assert (await farm.batch(job.id)).worker_seconds == 80
+
+
 async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFarm) -> None:
     """The message was received by someone else: the lease is lost."""
     job = await farm.queued_job("1-2")
