@@ -2,9 +2,12 @@
 
 BlendropError
 ├── InvalidRequestError     the request is wrong: refuse it, and say every problem at once
+├── UnauthenticatedError    nobody knows who asks: refuse it, and say how to prove it
+├── ForbiddenError          who asks may not do this: refuse it
 ├── NotFoundError           there is no such thing: refuse it
 ├── ConflictError           someone else changed it: read again and decide anew
 ├── UnavailableError        the world is away or full: wait, keep what is held, try again
+│   └── BacklogError        more work waits than should: take no more, say when to come back
 ├── LeaseLostError          the batch belongs to someone else now: stop at once, delete nothing
 ├── UnfitWorkerError        this worker fails whatever it does: leave, and be replaced
 ├── UnreadableMessageError  no later attempt can read it: park the message, with the reason
@@ -41,6 +44,22 @@ class InvalidRequestError(BlendropError):
         self.problems = problems
 
 
+class UnauthenticatedError(BlendropError):
+    """Nothing proves who asks, or the proof does not hold.
+
+    `challenge` is what `WWW-Authenticate` says (RFC 9110, 11.6.1). Neither it nor the text holds
+    anything of the proof itself.
+    """
+
+    def __init__(self, reason: str, *, challenge: str) -> None:
+        super().__init__(reason)
+        self.challenge = challenge
+
+
+class ForbiddenError(BlendropError):
+    """It is known who asks, and they may not do this."""
+
+
 class NotFoundError(BlendropError):
     """What was asked for does not exist."""
 
@@ -51,6 +70,14 @@ class ConflictError(BlendropError):
 
 class UnavailableError(BlendropError):
     """A service or the frame share cannot do its work now, but may later."""
+
+
+class BacklogError(UnavailableError):
+    """So much work waits already that no more is taken; nothing was written."""
+
+    def __init__(self, reason: str, *, retry_seconds: int) -> None:
+        super().__init__(reason)
+        self.retry_seconds = retry_seconds
 
 
 class LeaseLostError(BlendropError):

@@ -243,6 +243,26 @@ class Webhooks(Protocol):
         ...
 
 
+class RateCounters(Protocol):
+    """How often each client has asked in each window of time, over all instances together."""
+
+    async def add(self, counter: str, amount: int, *, ends: datetime.datetime) -> int:
+        """Count on; return the count up to and including this.
+
+        No two calls, of whichever processes, are given the same number, and together they are given
+        every number from 1 on; after an answer that got lost on the way some may be left out. A
+        counter counts from nothing again when its window ends at another time.
+
+        Raises:
+            UnavailableError: the storage is away.
+        """
+        ...
+
+    async def forget(self, *, before: datetime.datetime) -> int:
+        """Remove the counters of windows that ended before then; return how many those were."""
+        ...
+
+
 class FrameShare(Protocol):
     """The folder that holds the frames; a frame is done when its file has its final name."""
 

@@ -4,7 +4,9 @@ Nothing else in the project reads the environment. A variable that is missing or
 the error, with what to give instead.
 """
 
+import ipaddress
 import re
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -23,6 +25,7 @@ ANNOUNCEMENTS_QUEUE = "job-announcements"
 QUEUES = (UPLOADS_QUEUE, HIGH_QUEUE, BATCHES_QUEUE, POISON_QUEUE, ANNOUNCEMENTS_QUEUE)
 JOBS_TABLE = "jobs"
 WORKERS_TABLE = "workers"
+RATE_LIMITS_TABLE = "ratelimits"
 
 # The name that bindings of the function app and our own clients call the storage account by. In
 # Azure it is a family of variables (`BLENDROP_STORAGE__blobServiceUri`, …), elsewhere one
@@ -58,6 +61,32 @@ class StorageConnection(pydantic.BaseModel):
         given: str = getattr(self, f"{service}_service_uri")
         return given or f"https://{self.account_name}.{service}.core.windows.net"
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether it is the emulator, or another storage that only this machine can reach."""
+        if not self.connection_string:
+            return False
+        if self.connection_string.strip().rstrip(";").lower() == "usedevelopmentstorage=true":
+            return True
+        parts = (part.partition("=") for part in self.connection_string.split(";"))
+        given = {name.strip().lower(): value.strip() for name, _, value in parts}
+        endpoints = (given.get(f"{service}endpoint", "") for service in ("blob", "queue", "table"))
+        return all(_is_loopback(endpoint) for endpoint in endpoints)
+
+
+def _is_loopback(address: str) -> bool:
+    host = urllib.parse.urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# How often a client may ask, like 600/minute or 100/10second: the notation of the library `limits`,
+# which only the function app has.
+RATE = r"^[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)$"
+_GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
 
 class Settings(pydantic.BaseModel):
     """What functions and workers both need to know."""
@@ -92,6 +121,55 @@ class FunctionSettings(Settings):
     webhook_hosts: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_HOSTS")
     # A submission in the making is left in peace this long by the sweeper.
     settling_seconds: float = pydantic.Field(120, ge=0, alias="BLENDROP_SETTLING_SECONDS")
+
+    # Who may ask over HTTP, and how they prove who they are; see docs/access.md.
+    auth: Literal["function-key", "entra", "anonymous"] = pydantic.Field(
+        "function-key", alias="BLENDROP_AUTH"
+    )
+    entra_tenant: str = pydantic.Field(
+        "", pattern=f"^$|{_GUID}", alias="BLENDROP_ENTRA_TENANT", validate_default=True
+    )
+    entra_audience: str = pydantic.Field("", alias="BLENDROP_ENTRA_AUDIENCE", validate_default=True)
+    entra_authority: str = pydantic.Field(
+        "https://login.microsoftonline.com", alias="BLENDROP_ENTRA_AUTHORITY"
+    )
+    role_read: str = pydantic.Field("Blendrop.Read", alias="BLENDROP_ROLE_READ")
+    role_submit: str = pydantic.Field("Blendrop.Submit", alias="BLENDROP_ROLE_SUBMIT")
+    role_administer: str = pydantic.Field("Blendrop.Administer", alias="BLENDROP_ROLE_ADMINISTER")
+    rate_read: str = pydantic.Field("1200/minute", pattern=RATE, alias="BLENDROP_RATE_READ")
+    rate_submit: str = pydantic.Field("60/minute", pattern=RATE, alias="BLENDROP_RATE_SUBMIT")
+    # Proxies that stand before the function app and append to X-Forwarded-For.
+    trusted_proxies: int = pydantic.Field(0, ge=0, le=10, alias="BLENDROP_TRUSTED_PROXIES")
+    # Batches that may wait on the queue before no more jobs are taken over HTTP.
+    backlog: int = pydantic.Field(20_000, ge=1, alias="BLENDROP_BACKLOG")
+
+    @pydantic.field_validator("auth")
+    @classmethod
+    def _nobody_is_let_in_by_mistake(cls, auth: str, given: pydantic.ValidationInfo) -> str:
+        storage = given.data.get("storage")
+        if auth == "anonymous" and storage is not None and not storage.on_this_machine:
+            raise ValueError(
+                f"anonymous lets everyone do everything, and {STORAGE_CONNECTION} is no emulator "
+                "on this machine: it is for a laptop alone. Give function-key or entra"
+            )
+        return auth
+
+    @pydantic.field_validator("entra_tenant", "entra_audience")
+    @classmethod
+    def _entra_is_told_whom_to_trust(cls, text: str, given: pydantic.ValidationInfo) -> str:
+        if given.data.get("auth") == "entra" and not text.strip(" ,"):
+            raise ValueError("BLENDROP_AUTH is entra, which needs it; see docs/access.md")
+        return text
+
+    @pydantic.field_validator("entra_authority")
+    @classmethod
+    def _keys_come_by_tls(cls, address: str) -> str:
+        parts = urllib.parse.urlsplit(address)
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(address)):
+            raise ValueError(
+                "it must be an https address: whoever answers there decides who may in"
+            )
+        return address.rstrip("/")
 
     @property
     def limits(self) -> job_settings.Limits:
@@ -177,19 +255,27 @@ def read(kind: type[Read], environment: Mapping[str, str]) -> Read:
     try:
         nested["storage"] = StorageConnection.model_validate(given)
     except pydantic.ValidationError as invalid:
-        problems.extend(_problems(invalid))
+        problems.extend(_problems(invalid, StorageConnection))
     try:
         settings = kind.model_validate(nested | given)
     except pydantic.ValidationError as invalid:
-        problems.extend(_problems(invalid))
+        problems.extend(_problems(invalid, kind))
         raise errors.InvalidRequestError(*problems) from invalid
     return settings
 
 
-def _problems(invalid: pydantic.ValidationError) -> list[errors.Problem]:
+def _problems(
+    invalid: pydantic.ValidationError, kind: type[pydantic.BaseModel]
+) -> list[errors.Problem]:
+    # What is wrong with a default comes under the field's name, all else under the variable's.
+    variables = {name: field.alias for name, field in kind.model_fields.items() if field.alias}
+
+    def variable(location: tuple[int | str, ...]) -> str:
+        return variables.get(str(location[-1]), str(location[-1]))
+
     return [
         errors.Problem(
-            pointer=str(error["loc"][-1]) if error["loc"] else STORAGE_CONNECTION,
+            pointer=variable(error["loc"]) if error["loc"] else STORAGE_CONNECTION,
             value=str(error["input"])[:80] if error["loc"] and error["type"] != "missing" else "",
             reason=error["msg"],
             remedy="See local.settings.example.json for its meaning",

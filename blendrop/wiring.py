@@ -11,6 +11,7 @@ from blendrop.adapters import (
     azure_batch_queue,
     azure_clients,
     azure_job_table,
+    azure_rate_counters,
     azure_scenes,
     frame_folder,
     system_clock,
@@ -55,6 +56,18 @@ def storage(connection: settings.StorageConnection) -> Storage:
         announcements=azure_announcement_queue.AzureAnnouncementQueue(
             clients, queue=settings.ANNOUNCEMENTS_QUEUE
         ),
+    )
+
+
+def clock() -> ports.Clock:
+    """Return the machine's clock."""
+    return system_clock.SystemClock()
+
+
+def rate_counters(store: Storage) -> ports.RateCounters:
+    """Return what counts how often clients ask."""
+    return azure_rate_counters.AzureRateCounters(
+        store.clients, table=settings.RATE_LIMITS_TABLE, clock=clock()
     )
 
 

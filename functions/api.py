@@ -3,7 +3,7 @@
 import fastapi
 
 from blendrop import __version__
-from functions import frames_api, jobs_api, problems
+from functions import access, frames_api, gate, jobs_api, problems
 
 app = fastapi.FastAPI(
     title="Blendrop",
@@ -22,7 +22,13 @@ async def health() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-api.include_router(jobs_api.router)
-api.include_router(frames_api.router)
+# Whoever may see anything may see every job; who may do more is for each endpoint to say.
+for router in (jobs_api.router, frames_api.router):
+    api.include_router(
+        router,
+        dependencies=[fastapi.Depends(access.reader)],
+        responses=problems.documented(401, 403, 429),
+    )
 app.include_router(api)
 problems.install(app)
+gate.install(app)

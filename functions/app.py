@@ -7,8 +7,14 @@ from functions import announcements, api, sweeper, upload_events, upload_polling
 
 telemetry.configure_hosted(world.settings().log_format)
 
-# Everything HTTP is FastAPI's; the host asks for a function key before it gets that far.
-app = func.AsgiFunctionApp(app=api.app, http_auth_level=func.AuthLevel.FUNCTION)
+# Everything HTTP is FastAPI's. Where callers prove who they are by a function key, the host asks
+# for it before a request gets that far; every other proof functions/access.py looks at.
+app = func.AsgiFunctionApp(
+    app=api.app,
+    http_auth_level=func.AuthLevel.FUNCTION
+    if world.settings().auth == "function-key"
+    else func.AuthLevel.ANONYMOUS,
+)
 
 # One door for uploads: where the host polls the container itself, or where Event Grid puts its
 # events on a queue. Both at once would only do the work twice.

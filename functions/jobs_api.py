@@ -9,7 +9,7 @@ import pydantic
 from blendrop import errors
 from blendrop.domain import batches, costs, events, job_settings, jobs, priorities
 from blendrop.usecases import control, show, submit
-from functions import conditional, problems, world
+from functions import access, back_pressure, conditional, problems, world
 
 router = fastapi.APIRouter(tags=["jobs"])
 
@@ -29,7 +29,22 @@ def _known(
 
 
 JobId = Annotated[str, fastapi.Depends(_known)]
-Caller = Annotated[str, fastapi.Depends(lambda: "anybody")]
+_Submitter = Annotated[access.Caller, fastapi.Depends(access.submitter)]
+
+
+async def _submitting(caller: _Submitter) -> str:
+    """Return the name of whoever may submit."""
+    return caller.name
+
+
+async def _steering(caller: _Submitter, job_id: JobId) -> str:
+    """Return the name of whoever may steer this job. Raises ForbiddenError."""
+    access.check_steering(caller, await show.owner_of(world.showing(), job_id))
+    return caller.name
+
+
+Caller = Annotated[str, fastapi.Depends(_submitting)]
+Steerer = Annotated[str, fastapi.Depends(_steering)]
 
 
 class JobRequest(pydantic.BaseModel):
@@ -153,6 +168,7 @@ async def submit_job(
         return fastapi.responses.JSONResponse(
             _dry(await submit.preflight(world.submission(), wanted))
         )
+    await back_pressure.room()
     job = await submit.requested(world.submission(), wanted)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     response.headers["Retry-After"] = str(_POLL_SECONDS)
@@ -208,28 +224,28 @@ async def show_events(request: fastapi.Request, job_id: JobId) -> fastapi.Respon
 
 
 @router.post("/jobs/{job_id}/cancel", response_model=show.JobView, responses=_STEERED)
-async def cancel_job(job_id: JobId, caller: Caller) -> show.JobView:
+async def cancel_job(job_id: JobId, caller: Steerer) -> show.JobView:
     """Stop a job for good; frames that are done stay."""
     await control.cancel(world.control(), job_id, by=caller)
     return await show.job(world.showing(), job_id)
 
 
 @router.post("/jobs/{job_id}/pause", response_model=show.JobView, responses=_STEERED)
-async def pause_job(job_id: JobId, caller: Caller) -> show.JobView:
+async def pause_job(job_id: JobId, caller: Steerer) -> show.JobView:
     """Let a job wait; workers finish the frames they have in hand."""
     await control.pause(world.control(), job_id, by=caller)
     return await show.job(world.showing(), job_id)
 
 
 @router.post("/jobs/{job_id}/resume", response_model=show.JobView, responses=_STEERED)
-async def resume_job(job_id: JobId, caller: Caller) -> show.JobView:
+async def resume_job(job_id: JobId, caller: Steerer) -> show.JobView:
     """Let a paused job go on."""
     await control.resume(world.control(), job_id, by=caller)
     return await show.job(world.showing(), job_id)
 
 
 @router.post("/jobs/{job_id}/retry", response_model=show.JobView, responses=_STEERED)
-async def retry_job(job_id: JobId, caller: Caller) -> show.JobView:
+async def retry_job(job_id: JobId, caller: Steerer) -> show.JobView:
     """Render what a failed or cancelled job lacks."""
     await control.retry(world.control(), job_id, by=caller)
     return await show.job(world.showing(), job_id)
@@ -240,13 +256,13 @@ async def retry_job(job_id: JobId, caller: Caller) -> show.JobView:
     response_model=show.JobView,
     responses=_STEERED | problems.documented(400),
 )
-async def change_priority(job_id: JobId, body: PriorityRequest, caller: Caller) -> show.JobView:
+async def change_priority(job_id: JobId, body: PriorityRequest, caller: Steerer) -> show.JobView:
     """Serve a job sooner or later than others."""
     await control.change_priority(world.control(), job_id, body.priority, by=caller)
     return await show.job(world.showing(), job_id)
 
 
 @router.delete("/jobs/{job_id}", status_code=204, responses=problems.documented(404, 409, 422, 503))
-async def delete_job(job_id: JobId, caller: Caller) -> None:
+async def delete_job(job_id: JobId, caller: Steerer) -> None:
     """Remove an ended job with its frames; one that is gone already is no error."""
     await control.delete(world.control(), job_id, by=caller)

@@ -1,5 +1,7 @@
 """When is what a crash left half done put right? Every minute."""
 
+import datetime
+
 import azure.functions as func
 
 from blendrop.usecases import recover
@@ -7,9 +9,14 @@ from functions import world
 
 sweeper = func.Blueprint()
 
+# Instances' clocks may differ: a counter is left alone until its window has ended on all of them.
+_ENDED = datetime.timedelta(minutes=5)
+
 
 @sweeper.function_name("sweep")
 @sweeper.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False)
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 the host insists on the argument
-    """Repair the open jobs."""
+    """Repair the open jobs, and remove what rate limits have no more use for."""
     await recover.sweep(world.submission())
+    counters = world.rate_counters()
+    await counters.forget(before=world.clock().now() - _ENDED)

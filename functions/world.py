@@ -3,8 +3,8 @@
 import functools
 import os
 
+from blendrop import ports, wiring
 from blendrop import settings as environment
-from blendrop import wiring
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
 from blendrop.usecases.show import Showing
@@ -46,3 +46,21 @@ def control() -> Control:
 def announcing() -> Announcing:
     """Return what announcing needs."""
     return wiring.announcing(_storage(), settings())
+
+
+@functools.cache
+def batch_queue() -> ports.BatchQueue:
+    """Return the queue that batches wait on."""
+    return _storage().queue
+
+
+@functools.cache
+def rate_counters() -> ports.RateCounters:
+    """Return what counts how often clients ask."""
+    return wiring.rate_counters(_storage())
+
+
+@functools.cache
+def clock() -> ports.Clock:
+    """Return the clock."""
+    return wiring.clock()

@@ -124,7 +124,7 @@ async def queues(patient: Patient) -> str:
 
 async def tables(patient: Patient) -> str:
     """Look whether rows can be written and read."""
-    for name in (settings.JOBS_TABLE, settings.WORKERS_TABLE):
+    for name in (settings.JOBS_TABLE, settings.WORKERS_TABLE, settings.RATE_LIMITS_TABLE):
         table = patient.clients.tables.get_table_client(name)
         row = {"PartitionKey": "doctor", "RowKey": uuid.uuid4().hex}
         await table.create_entity(row)

@@ -24,6 +24,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 90.0
 _GRACE = 5.0  # seconds to end by itself, for each process
 _SHORT_LIFE = 10.0  # seconds: a worker that leaves sooner has not worked
+_LOCAL_RATE = "60000/minute"  # all programs of this machine count as one client
 _LOCAL_POLL = "0.1"  # seconds between two looks at the queue: nobody pays for them here
 
 
@@ -122,6 +123,9 @@ class Farm:
                 AzureWebJobsStorage=self.client.connection_string,
                 BLENDROP_UPLOADS_DOOR="poll",
                 BLENDROP_NEWEST_BLENDER=list(self._plan.blenders)[-1],
+                BLENDROP_AUTH="anonymous",
+                BLENDROP_RATE_READ=_LOCAL_RATE,
+                BLENDROP_RATE_SUBMIT=_LOCAL_RATE,
             ),
             folder=_ROOT,
             log=self._plan.folder / "functions.log",

@@ -9,7 +9,7 @@ from azure.storage.queue import aio as queues
 
 from blendrop import errors, settings
 
-_TABLES = (settings.JOBS_TABLE, settings.WORKERS_TABLE)
+_TABLES = (settings.JOBS_TABLE, settings.WORKERS_TABLE, settings.RATE_LIMITS_TABLE)
 
 
 async def create(connection_string: str) -> None:

@@ -94,6 +94,14 @@ async def listed(
             return JobPage(jobs=tuple(found), next=token)
 
 
+async def owner_of(world: Showing, job_id: str) -> str | None:
+    """Return who submitted a job, which is nobody for an upload; None if there is no such job."""
+    try:
+        return (await world.jobs.get_job(job_id)).row.owner
+    except errors.NotFoundError:
+        return None
+
+
 async def job(world: Showing, job_id: str) -> JobView:
     """Return a job.
 

@@ -62,6 +62,9 @@ param workerHourPriceOverride string = ''
 @maxValue(500)
 param batchSize int = 8
 
+@description('Which Entra ID access tokens may call the HTTP API: the application\'s client id and identifier URI, separated by commas (docs/access.md); empty: callers need a function key.')
+param entraAudience string = ''
+
 @description('The most instances of the function app.')
 @minValue(40)
 @maxValue(1000)
@@ -419,6 +422,7 @@ module functionApp 'modules/function-app.bicep' = {
     newestBlender: newestBlender
     workerHourPrice: workerHourPrice
     batchSize: batchSize
+    entraAudience: entraAudience
     maximumInstanceCount: functionsMaxInstances
     instanceMemoryMb: functionsMemoryMb
     subnetId: hasNetwork ? virtualNetwork!.outputs.functionsSubnetId : ''

@@ -47,6 +47,7 @@ def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
         "poisonQueue": settings.POISON_QUEUE,
         "jobsTable": settings.JOBS_TABLE,
         "workersTable": settings.WORKERS_TABLE,
+        "rateLimitsTable": settings.RATE_LIMITS_TABLE,
     }
     for key, name in wanted.items():
         if held.get(key) != name:

@@ -94,6 +94,10 @@ resource dataStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
     resource jobs 'tables' existing = {
       name: names.jobsTable
     }
+
+    resource rateLimits 'tables' existing = {
+      name: names.rateLimitsTable
+    }
   }
 }
 
@@ -212,6 +216,16 @@ resource functionsHighLength 'Microsoft.Authorization/roleAssignments@2022-04-01
 resource functionsJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::tableService::jobs
   name: guid(dataStorage::tableService::jobs.id, functionsPrincipalId, roles.tableDataContributor)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.tableDataContributor)
+  }
+}
+
+resource functionsRateLimits 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::tableService::rateLimits
+  name: guid(dataStorage::tableService::rateLimits.id, functionsPrincipalId, roles.tableDataContributor)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'

@@ -46,6 +46,7 @@ var queueNames = [
 var tableNames = [
   names.jobsTable
   names.workersTable
+  names.rateLimitsTable
 ]
 
 var containerNames = [

@@ -51,6 +51,9 @@ param workerHourPrice string
 @maxValue(500)
 param batchSize int
 
+@description('Which Entra ID access tokens are meant for this farm, separated by commas; empty: callers need a function key.')
+param entraAudience string
+
 @description('The most instances that the app may grow to.')
 @minValue(40)
 @maxValue(1000)
@@ -157,7 +160,11 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__queueServiceUri: queueEndpoint
       AzureWebJobsStorage__tableServiceUri: tableEndpoint
+      BLENDROP_AUTH: empty(entraAudience) ? 'function-key' : 'entra'
       BLENDROP_BATCH_SIZE: string(batchSize)
+      BLENDROP_ENTRA_AUDIENCE: entraAudience
+      BLENDROP_ENTRA_AUTHORITY: environment().authentication.loginEndpoint
+      BLENDROP_ENTRA_TENANT: tenant().tenantId
       BLENDROP_FRAME_SHARE: names.frameSharePath
       BLENDROP_LOG_FORMAT: 'json'
       BLENDROP_NEWEST_BLENDER: newestBlender
@@ -166,6 +173,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_STORAGE__credential: 'managedidentity'
       BLENDROP_STORAGE__queueServiceUri: queueEndpoint
       BLENDROP_STORAGE__tableServiceUri: tableEndpoint
+      BLENDROP_TRUSTED_PROXIES: '1' // Azure's front end
       BLENDROP_UPLOADS_DOOR: 'event-grid'
       BLENDROP_WORKER_HOUR_PRICE: workerHourPrice
       FRAME_SHARE_KEY: '@Microsoft.KeyVault(SecretUri=${frameShareKeyUri})'

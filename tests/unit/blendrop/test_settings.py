@@ -78,6 +78,80 @@ def test_a_wrong_variable_is_named(changed: dict[str, str], pointer: str, reason
     assert reason in problem.reason
 
 
+AZURE = (
+    "DefaultEndpointsProtocol=https;AccountName=farm;AccountKey=a2V5;"
+    "EndpointSuffix=core.windows.net"
+)
+LOOPBACK = "".join(
+    f"{service}Endpoint=http://{host}:1/farm;"
+    for service, host in (("Blob", "127.0.0.1"), ("Queue", "localhost"), ("Table", "[::1]"))
+)
+MISLEADING = LOOPBACK.replace("127.0.0.1", "127.0.0.1.evil.example")
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer", "reason"),
+    [
+        pytest.param({"BLENDROP_STORAGE": AZURE}, "BLENDROP_AUTH", "laptop alone", id="azure"),
+        pytest.param(
+            {"BLENDROP_STORAGE": "", "BLENDROP_STORAGE__accountName": "farm"},
+            "BLENDROP_AUTH",
+            "laptop alone",
+            id="identity",
+        ),
+        pytest.param(
+            {"BLENDROP_STORAGE": MISLEADING}, "BLENDROP_AUTH", "laptop alone", id="misleading"
+        ),
+        pytest.param(
+            {
+                "BLENDROP_AUTH": "entra",
+                "BLENDROP_ENTRA_TENANT": "11111111-2222-3333-4444-555555555555",
+                "BLENDROP_ENTRA_AUDIENCE": " , ",
+            },
+            "BLENDROP_ENTRA_AUDIENCE",
+            "BLENDROP_AUTH is entra",
+            id="no-audience",
+        ),
+        pytest.param(
+            {"BLENDROP_AUTH": "entra", "BLENDROP_ENTRA_AUDIENCE": "app"},
+            "BLENDROP_ENTRA_TENANT",
+            "BLENDROP_AUTH is entra",
+            id="no-tenant",
+        ),
+        pytest.param(
+            {"BLENDROP_ENTRA_TENANT": "common"}, "BLENDROP_ENTRA_TENANT", "pattern", id="any-tenant"
+        ),
+        pytest.param(
+            {"BLENDROP_ENTRA_AUTHORITY": "http://login.example"},
+            "BLENDROP_ENTRA_AUTHORITY",
+            "https",
+            id="plain-http",
+        ),
+        pytest.param({"BLENDROP_RATE_READ": "600"}, "BLENDROP_RATE_READ", "pattern", id="no-unit"),
+        pytest.param(
+            {"BLENDROP_RATE_SUBMIT": "0/minute"}, "BLENDROP_RATE_SUBMIT", "pattern", id="never"
+        ),
+    ],
+)
+def test_what_would_open_or_close_the_farm_by_mistake_is_refused(
+    changed: dict[str, str], pointer: str, reason: str
+) -> None:
+    """Before anything is started."""
+    with pytest.raises(errors.InvalidRequestError) as refused:
+        settings.read(settings.FunctionSettings, EXAMPLE["Values"] | changed)
+
+    (problem,) = refused.value.problems
+    assert problem.pointer == pointer
+    assert reason in problem.reason
+
+
+@pytest.mark.parametrize("storage", [LOOPBACK, "UseDevelopmentStorage=true;"])
+def test_a_laptop_lets_everybody_in(storage: str) -> None:
+    """Only where nobody else can reach the storage."""
+    given = EXAMPLE["Values"] | {"BLENDROP_STORAGE": storage}
+    assert settings.read(settings.FunctionSettings, given).auth == "anonymous"
+
+
 def test_an_account_name_is_enough_in_azure() -> None:
     """With an identity, addresses follow from the account's name."""
     given = EXAMPLE["WorkerValues"] | {

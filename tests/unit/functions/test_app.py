@@ -56,6 +56,31 @@ def test_there_is_one_door_for_uploads(door: str, function: str, trigger: dict[s
     assert found["http_app_func"][0]["authLevel"] == "FUNCTION"
 
 
+ENTRA = {
+    "BLENDROP_AUTH": "entra",
+    "BLENDROP_ENTRA_TENANT": "11111111-2222-3333-4444-555555555555",
+    "BLENDROP_ENTRA_AUDIENCE": "api://blendrop",
+}
+
+
+@pytest.mark.parametrize("proof", [ENTRA, {"BLENDROP_AUTH": "anonymous"}], ids=["entra", "none"])
+def test_the_host_asks_for_no_key_where_none_is_the_proof(proof: dict[str, str]) -> None:
+    """The app itself looks at tokens."""
+    found = dict(json.loads(read(**GIVEN, **proof).stdout))
+    assert found["http_app_func"][0]["authLevel"] == "ANONYMOUS"
+
+
+def test_a_farm_in_azure_is_not_left_open() -> None:
+    """It does not even start, and says why."""
+    ended = read(
+        **{**GIVEN, "BLENDROP_STORAGE": "", "BLENDROP_STORAGE__accountName": "farm"},
+        BLENDROP_AUTH="anonymous",
+    )
+    assert ended.returncode != 0
+    assert "BLENDROP_AUTH 'anonymous'" in ended.stderr
+    assert "Give function-key or entra" in ended.stderr
+
+
 def test_missing_settings_are_all_named() -> None:
     """The log of a start that failed says what to set."""
     ended = read()

@@ -20,6 +20,10 @@ FAULTS = [
         ("infra/bicep/names.json", '"jobs"', '"renderjobs"', "other-name"), id="wrong-table-name"
     ),
     pytest.param(
+        ("infra/bicep/names.json", '"ratelimits"', '"limits"', "other-name"),
+        id="wrong-name-of-the-rate-limits-table",
+    ),
+    pytest.param(
         ("infra/bicep/names.json", '"scene-uploads-poison"', '"scene-uploads-dead"', "other-name"),
         id="poison-queue-that-the-host-would-not-use",
     ),
@@ -144,6 +148,10 @@ def _stand_in(name: str) -> str:
     if name.endswith("ServiceUri"):
         return f"https://account.{service}.core.windows.net/"
     given = {
+        "BLENDROP_AUTH": "entra",
+        "BLENDROP_ENTRA_AUDIENCE": "api://blendrop",
+        "BLENDROP_ENTRA_AUTHORITY": "https://login.microsoftonline.com/",
+        "BLENDROP_ENTRA_TENANT": "11111111-2222-3333-4444-555555555555",
         "BLENDROP_NEWEST_BLENDER": "5.0",
         "BLENDROP_IDLE_SECONDS": "60",
         "BLENDROP_CYCLES_DEVICE": "CUDA",

@@ -1,0 +1,30 @@
+"""What does the sweeper do each minute?"""
+
+import datetime
+import inspect
+from pathlib import Path
+
+import pytest
+
+from blendrop.adapters.memory_rate_counters import MemoryRateCounters
+from functions import sweeper, world
+from tests.doubles.farm import MemoryFarm
+
+
+async def test_old_rate_counters_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before their window has ended on every clock."""
+    farm, counters = MemoryFarm(tmp_path / "frames"), MemoryRateCounters()
+    now = farm.clock.now()
+    lately = now - datetime.timedelta(minutes=4)
+    await counters.add("ann", 1, ends=now - datetime.timedelta(minutes=6))
+    await counters.add("ann", 1, ends=lately)
+    monkeypatch.setattr(world, "submission", farm.submission)
+    monkeypatch.setattr(world, "clock", lambda: farm.clock)
+    monkeypatch.setattr(world, "rate_counters", lambda: counters)
+
+    await inspect.unwrap(sweeper.sweep._function.get_user_function())(timer=None)
+
+    assert await counters.add("ann", 1, ends=lately) == 2
+    assert await counters.forget(before=now + datetime.timedelta(days=1)) == 1
