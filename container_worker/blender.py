@@ -26,6 +26,7 @@ _SCENE_CLASSES = frozenset(
         errors.FailureClass.SCENE_UNREADABLE,
         errors.FailureClass.SETTING_REFUSED,
         errors.FailureClass.MISSING_FILES,
+        errors.FailureClass.NEEDS_PYTHON,
         errors.FailureClass.BLENDER_TOO_OLD,
     }
 )

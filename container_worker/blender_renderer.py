@@ -140,5 +140,6 @@ def _report(loaded: Mapping[str, Any]) -> ports.SceneReport:
             f"{missing['kind']} {missing['name']}: {missing['path']}"
             for missing in loaded["missing_files"]
         ),
+        skipped_python=tuple(loaded["skipped_python"]),
         notes=tuple(loaded["notes"]),
     )

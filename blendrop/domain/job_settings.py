@@ -47,6 +47,7 @@ class JobSettings(pydantic.BaseModel):
     batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None  # frames
     priority: Priority = "normal"
     allow_missing_files: bool = False
+    allow_skipped_python: bool = False  # a scene's own Python never runs, also where frames need it
 
 
 _REMEDIES = {
@@ -59,6 +60,7 @@ _REMEDIES = {
     "batch_size": "Give a whole number of frames, 1 or more",
     "priority": f"Give one of {', '.join(get_args(Priority))}",
     "allow_missing_files": "Give true or false",
+    "allow_skipped_python": "Give true or false",
 }
 _UPPER_CASE = {"engine", "format"}
 _TEXT = {"scene", "camera"}

@@ -107,6 +107,14 @@ async def _opened(world: Rendering, job: jobs.Job, path: Path) -> ports.SceneRep
             "Pack them (File > External Data > Pack Resources) and upload it again, or set "
             "allow_missing_files to render without them",
         )
+    if report.skipped_python and not job.settings.allow_skipped_python:
+        some = "; ".join(report.skipped_python[:_MISSING_SHOWN])
+        raise errors.SceneError(
+            errors.FailureClass.NEEDS_PYTHON,
+            f"frames depend on Python of the .blend, which never runs on a farm: {some}",
+            "Bake it to keyframes (Object > Animation > Bake Action) or replace it, or set "
+            "allow_skipped_python to render without it",
+        )
     if report.image.width * report.image.height > world.largest_image:
         raise errors.SceneError(
             errors.FailureClass.SETTING_REFUSED,

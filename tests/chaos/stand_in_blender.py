@@ -80,6 +80,7 @@ class StandIn:
                     image={**image, "color_depth": "8"},
                     frame_pattern="frame_####.png",
                     missing_files=[],
+                    skipped_python=[],
                     notes=[],
                 )
             else:

@@ -43,6 +43,7 @@ def main() -> None:
                 image=image,
                 frame_pattern="####.png",
                 missing_files=[],
+                skipped_python=[],
                 notes=[],
             )
             continue

@@ -316,6 +316,30 @@ async def test_missing_files_fail_the_job_unless_it_allows_them(
     assert ("wood.png" in (await farm.job(job.id)).reason) is not allowed
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [(False, Outcome.JOB_FAILED), (True, Outcome.DONE)]
+)
+async def test_python_that_frames_need_fails_the_job_unless_it_allows_that(
+    farm: MemoryFarm, allowed: bool, expected: Outcome
+) -> None:
+    """A driver that does not run leaves no trace in a frame but a wrong value."""
+    farm.renderer.report = ports.SceneReport(
+        blender_version="5.0.1",
+        image=REPORT.image,
+        frame_pattern=REPORT.frame_pattern,
+        skipped_python=("driver of Wheel rotation: turned(frame)",),
+    )
+    job = await farm.queued_job("1")
+    standing = await farm.table.get_job(job.id)
+    settings = job.settings.model_copy(update={"allow_skipped_python": allowed})
+    await farm.table.replace_job(
+        standing.row.model_copy(update={"settings": settings}), etag=standing.etag
+    )
+
+    assert await farm.work() is expected
+    assert ("driver of Wheel" in (await farm.job(job.id)).reason) is not allowed
+
+
 async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
     farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
