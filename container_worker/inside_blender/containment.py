@@ -28,7 +28,8 @@ _disarmed: list[str] = []  # the file that it was last done for
 def arm() -> None:
     """See to it that every file that is opened from now on is disarmed."""
     if _disarm not in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.append(_disarm)
+        # A handler that is not persistent is removed before the file is there.
+        bpy.app.handlers.load_post.append(bpy.app.handlers.persistent(_disarm))
 
 
 def disarmed(scene_file: str) -> bool:
@@ -42,7 +43,6 @@ def forget() -> None:
         seen.clear()
 
 
-@bpy.app.handlers.persistent
 def _disarm(scene_file: str, *_: object) -> None:
     """Blender prints what a handler raises, and goes on: `disarmed` is how that is noticed."""
     for layer in (layer for scene in bpy.data.scenes for layer in scene.view_layers):

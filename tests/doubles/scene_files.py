@@ -217,7 +217,7 @@ def miss_everything(scene: bpy.types.Scene) -> None:
     library.unlink()
 
 
-class TheirNode(bpy.types.Node):
+class TheirNode(bpy.types.Node):  # type: ignore[misc]
     """A node of an add-on that the farm does not have."""
 
     bl_idname = bl_label = "TheirNode"
