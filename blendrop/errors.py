@@ -76,7 +76,7 @@ class FailureClass(StrEnum):
     DAMAGED_IMAGE = "damaged_image"
     WRONG_IMAGE = "wrong_image"
     RENDER_ERROR = "render_error"
-    DISK_FULL = "disk_full"
+    WORKER_DISK = "worker_disk"
     WORKER_LOST = "worker_lost"
     SCENE_UNREADABLE = "scene_unreadable"
     SETTING_REFUSED = "setting_refused"

@@ -85,7 +85,7 @@ class Batch(pydantic.BaseModel):
     state: BatchState = BatchState.PLANNED
     attempt: int = 0  # how often a worker has claimed it
     worker: str = ""  # who holds it, or held it last
-    reason: str = ""  # why its holder waits, for a person; empty while it renders
+    reason: str = ""  # why it waits, for a person; empty while it renders
     lease_until: datetime.datetime | None = None
     frames_done: int = 0
     render_seconds: float = 0.0  # of the frames done, summed over attempts
@@ -108,7 +108,11 @@ class Batch(pydantic.BaseModel):
     def claimed(self, worker: str, *, lease_until: datetime.datetime) -> "Batch":
         """Return the batch as held by `worker`, one attempt later."""
         return self._moved(
-            BatchState.RENDERING, worker=worker, lease_until=lease_until, attempt=self.attempt + 1
+            BatchState.RENDERING,
+            worker=worker,
+            lease_until=lease_until,
+            attempt=self.attempt + 1,
+            reason="",
         )
 
     def renewed(self, *, lease_until: datetime.datetime) -> "Batch":

@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"  # the worker was asked to stop and gave the batch back
     LEASE_LOST = "lease_lost"  # the batch is someone else's now
     HELD = "held"  # another worker's lease on the batch still runs
+    LEFT = "left"  # its last attempt failed here: others may try it first
     OBSOLETE = "obsolete"  # nothing was left to do: the batch or its job had ended
     PARKED = "parked"  # no attempt could ever read it
     JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked, or too many fail
@@ -62,7 +63,11 @@ async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) ->
     with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
         if (outcome := await _turned_away(world, delivery, job.row, standing)) is not None:
             return Attended(outcome, message.job)
-        done = await _frames_done(world, job.row, standing.row)
+        try:
+            done = await _frames_done(world, job.row, standing.row)
+        except errors.UnavailableError as away:
+            await _say_why(world, standing, str(away))
+            raise
         try:
             lease = await _claim(world, delivery, standing, done, since)
         except errors.ConflictError:
@@ -101,7 +106,20 @@ async def _turned_away(
         await world.queue.delete(delivery)
         log.info("message_obsolete", reason="its job is paused; resuming it sends a new message")
         return Outcome.OBSOLETE
+    if world.leaves_to_others(batch):
+        await world.queue.give_back(delivery, delay=world.retry_delay / 2)
+        log.info("batch_left", reason="its last attempt failed here: others may try it first")
+        return Outcome.LEFT
     return None
+
+
+async def _say_why(world: Rendering, standing: ports.Versioned[batches.Batch], reason: str) -> None:
+    """Write on the row why its batch waits, though nobody has claimed it."""
+    waiting = standing.row.model_copy(update={"reason": reason})
+    try:
+        await world.jobs.replace_batch(waiting, etag=standing.etag)
+    except errors.ConflictError:
+        log.info("batch_changed", reason="another worker has it, and says so itself")
 
 
 async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) -> set[int]:
@@ -175,7 +193,11 @@ async def _attempt(
     except asyncio.CancelledError:
         # The grace after SIGTERM is over, and Blender has been ended: others may go on at once.
         try:
-            await _give_back(lease, delay=datetime.timedelta(0))
+            await _give_back(
+                lease,
+                delay=datetime.timedelta(0),
+                reason="its worker was asked to stop, and had no time to finish the frame",
+            )
         except errors.BlendropError as failed:
             log.warning("give_back_failed", reason=f"{failed}; the message comes back by itself")
         raise
@@ -198,7 +220,8 @@ async def _fail_job(world: Rendering, lease: Lease, reason: str) -> Outcome:
     return Outcome.JOB_FAILED
 
 
-async def _give_back(lease: Lease, *, delay: datetime.timedelta) -> None:
+async def _give_back(lease: Lease, *, delay: datetime.timedelta, reason: str) -> None:
+    lease.batch = lease.batch.model_copy(update={"reason": f"waits for a worker: {reason}"})
     await lease.record(batches.BatchState.QUEUED)
     await lease.show_message(delay=delay)
 
@@ -209,12 +232,20 @@ async def _conclude(world: Rendering, lease: Lease) -> Outcome:
     open_frames = len(batch.frame_numbers()) - batch.frames_done
     failed_for_good = [one for one in batch.failures if render_frames.for_good(world, one)]
     if open_frames > len(batch.failures):
-        await _give_back(lease, delay=datetime.timedelta(0))
+        await _give_back(
+            lease, delay=datetime.timedelta(0), reason="the last one was asked to stop"
+        )
         log.info("batch_given_back", reason="the worker was asked to stop", left=open_frames)
         return Outcome.STOPPED
     if open_frames > len(failed_for_good):
         delay = world.retry_delay * 2 ** (lease.batch.attempt - 1)
-        await _give_back(lease, delay=delay)
+        bad = frames.canonical(one.frame for one in batch.failures)
+        again = world.clock.now() + delay
+        await _give_back(
+            lease,
+            delay=delay,
+            reason=f"frames {bad} failed, and are tried again from {again:%X} UTC",
+        )
         log.warning("batch_failed_attempt", failures=len(batch.failures), retry_in=str(delay))
         return Outcome.RETRY
     state = batches.BatchState.FAILED if failed_for_good else batches.BatchState.DONE

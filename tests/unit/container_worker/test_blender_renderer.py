@@ -1,6 +1,7 @@
 """Does real Blender render what was asked, and what does it do with scenes that mean harm?"""
 
 import dataclasses
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -161,3 +162,33 @@ async def test_a_worker_without_the_card_it_is_told_to_use_says_so(
         await renderer.warm_up()
     await renderer.close()
     assert "BLENDROP_CYCLES_DEVICE" in refused.value.remedy
+
+
+async def test_a_frame_fails_with_the_workers_disk_as_its_reason(
+    renderer: BlenderRenderer, scene: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender only says that it could not write; what is wrong is not the frame."""
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    too_long = "n" * 300  # which Blender cannot write either
+
+    with pytest.raises(errors.FrameError) as unwritten:
+        await renderer.render(1, too_long)
+    full = shutil.disk_usage("/")._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(errors.FrameError, match="it is full") as failed:
+        await renderer.render(1, too_long)
+
+    assert unwritten.value.failure_class is not errors.FailureClass.WORKER_DISK
+    assert failed.value.failure_class is errors.FailureClass.WORKER_DISK
+    assert "BLENDROP_SCENE_CACHE_BYTES" in failed.value.remedy
+
+
+async def test_a_disk_that_takes_no_folder_fails_the_frame_and_not_the_worker(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """Another worker may have a better one."""
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    (tmp_path / "blender" / "output").write_text("in the way")
+    with pytest.raises(errors.FrameError, match="File exists") as failed:
+        await renderer.render(1, "1.png")
+    assert failed.value.failure_class is errors.FailureClass.WORKER_DISK

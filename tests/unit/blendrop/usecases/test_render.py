@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -196,9 +197,9 @@ async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm)
     farm.renderer.failing = {2: [crash(), crash(), crash()]}
     job = await farm.queued_job("1-3")
     outcomes = []
-    for delay in (0, 10, 20):
+    for delay, worker in ((0, "w1"), (10, "w2"), (20, "w1")):
         await farm.clock.advance(delay)
-        outcomes.append(await farm.work())
+        outcomes.append(await farm.work(worker))
 
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     ended = await farm.job(job.id)
@@ -365,6 +366,56 @@ async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
     assert (await farm.batch(job.id)).reason == ""
 
 
+async def test_a_share_that_is_away_before_the_claim_is_the_reason_on_the_row(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at the job sees why nothing happens; the next claim clears it."""
+    job = await farm.queued_job("1-2", batch_size=1)
+    await farm.work()  # from here on the job knows what its frames are called
+    looked = farm.share.frames_done
+
+    async def away(job_id: str, names: Collection[str]) -> set[str]:
+        raise errors.UnavailableError("the share is away")
+
+    monkeypatch.setattr(farm.share, "frames_done", away)
+    with pytest.raises(errors.UnavailableError):
+        await farm.work()
+
+    assert (await farm.batch(job.id, 1)).reason == "the share is away"
+    monkeypatch.setattr(farm.share, "frames_done", looked)
+    await farm.clock.advance(60)
+    assert await farm.work() is Outcome.DONE
+    assert (await farm.batch(job.id, 1)).reason == ""
+
+
+async def test_what_failed_on_a_worker_is_left_to_others_first(farm: MemoryFarm) -> None:
+    """It may be that worker that is at fault; where there is no other, it tries again itself."""
+    farm.renderer.failing = {1: [crash(), crash()]}
+    job = await farm.queued_job("1")
+    assert await farm.work("w1") is Outcome.RETRY
+    assert (await farm.batch(job.id)).reason == (
+        "waits for a worker: frames 1 failed, and are tried again from 03:04:15 UTC"
+    )
+
+    await farm.clock.advance(10)
+    assert await farm.work("w1") is Outcome.LEFT
+    await farm.clock.advance(5)
+    assert await farm.work("w2") is Outcome.RETRY
+    await farm.clock.advance(20)
+    assert await farm.work("w1") is Outcome.DONE
+
+
+async def test_the_only_worker_tries_again_what_failed_on_it(farm: MemoryFarm) -> None:
+    """After the others had their chance."""
+    farm.renderer.failing = {1: [crash()]}
+    await farm.queued_job("1")
+    assert await farm.work("w1") is Outcome.RETRY
+    await farm.clock.advance(10)
+    assert await farm.work("w1") is Outcome.LEFT
+    await farm.clock.advance(5)
+    assert await farm.work("w1") is Outcome.DONE
+
+
 async def test_a_worker_asked_to_stop_gives_the_rest_back_at_once(farm: MemoryFarm) -> None:
     """The frame in hand is finished; the batch waits for another worker, with nothing lost."""
     job = await farm.queued_job("1-3")
@@ -402,7 +453,7 @@ async def test_a_job_whose_first_frames_fail_is_stopped(farm: MemoryFarm) -> Non
     outcomes = [await farm.work() for _ in range(4)]
     assert outcomes == [Outcome.RETRY] * 4
     await farm.clock.advance(15)
-    assert await farm.work() is Outcome.JOB_FAILED
+    assert await farm.work("w2") is Outcome.JOB_FAILED
     stopped = await farm.job(doomed.id)
     assert stopped.state is jobs.JobState.FAILED
     assert "10 of the 10 frames tried so far fail: 1-10" in stopped.reason
@@ -420,7 +471,7 @@ async def test_a_job_whose_first_frames_fail_once_goes_on(farm: MemoryFarm) -> N
 
     assert await farm.work() is Outcome.RETRY
     await farm.clock.advance(15)
-    assert await farm.work() is Outcome.DONE
+    assert await farm.work("w2") is Outcome.DONE
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
