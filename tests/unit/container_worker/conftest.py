@@ -1,7 +1,6 @@
-"""What do tests of the worker need? Real Blenders, and scenes that they made."""
+"""What do tests of the worker need? Real Blenders."""
 
-import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,22 +8,7 @@ import pytest
 from container_worker.blender import Bounds
 from container_worker.blender_renderer import BlenderRenderer
 
-_SCENES = Path(__file__).parents[2] / "doubles" / "scene_files.py"
 _PLENTY = Bounds(load_seconds=60, frame_seconds=60, stall_seconds=60)
-
-
-@pytest.fixture(scope="session")
-def scene(blender_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return what makes a scene of a kind, once."""
-    folder = tmp_path_factory.mktemp("scenes")
-
-    def made(kind: str) -> Path:
-        path = folder / f"{kind}.blend"
-        if not path.exists():
-            subprocess.run([blender_python, _SCENES, kind, path], check=True, capture_output=True)
-        return path
-
-    return made
 
 
 @pytest.fixture
