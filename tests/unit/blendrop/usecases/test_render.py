@@ -22,16 +22,25 @@ def farm(tmp_path: Path) -> MemoryFarm:
     return MemoryFarm(tmp_path)
 
 
-async def test_every_frame_gets_its_name_and_the_message_goes_last(farm: MemoryFarm) -> None:
+async def test_every_frame_gets_its_name_and_the_message_goes_last(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The good case: frames, row, job, and an empty queue."""
     job = await farm.queued_job("1-3")
+    delete, at_deletion = farm.queue.delete, []
 
+    async def noting(delivery: ports.Delivery) -> None:
+        at_deletion.append(((await farm.batch(job.id)).state, (await farm.job(job.id)).state))
+        await delete(delivery)
+
+    monkeypatch.setattr(farm.queue, "delete", noting)
     assert await farm.work() is Outcome.DONE
     assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png", "shot_0003.png"]
     batch = await farm.batch(job.id)
     assert (batch.state, batch.frames_done, batch.attempt) == (batches.BatchState.DONE, 3, 1)
     ended = await farm.job(job.id)
     assert (ended.state, ended.frame_pattern) == (jobs.JobState.COMPLETED, "shot_####.png")
+    assert at_deletion == [(batches.BatchState.DONE, jobs.JobState.COMPLETED)]
     assert await farm.queue.depth() == 0
 
 
@@ -73,6 +82,31 @@ async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> No
     assert await farm.work("w2") is Outcome.OBSOLETE
     assert farm.renderer.rendered == [1, 2]
     assert await farm.queue.depth() == 0
+
+
+async def test_a_job_that_was_not_settled_is_settled_when_the_message_comes_back(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker was cut off between the row that says done and the job's."""
+    job = await farm.queued_job("1-2")
+    replace = farm.table.replace_job
+
+    async def cut_off(changed: jobs.Job, *, etag: str) -> ports.Versioned[jobs.Job]:
+        if changed.ended:
+            raise errors.UnavailableError("cut off")
+        return await replace(changed, etag=etag)
+
+    monkeypatch.setattr(farm.table, "replace_job", cut_off)
+    with pytest.raises(errors.UnavailableError):
+        await farm.work()
+    monkeypatch.setattr(farm.table, "replace_job", replace)
+    assert (await farm.batch(job.id)).state is batches.BatchState.DONE
+    assert (await farm.job(job.id)).state is jobs.JobState.RENDERING
+
+    await farm.clock.advance(60)
+    assert await farm.work("w2") is Outcome.OBSOLETE
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert farm.renderer.rendered == [1, 2]
 
 
 async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> None:
@@ -198,7 +232,10 @@ async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm)
     job = await farm.queued_job("1-3")
     outcomes = []
     for delay, worker in ((0, "w1"), (10, "w2"), (20, "w1")):
-        await farm.clock.advance(delay)
+        if delay:
+            await farm.clock.advance(delay - 1)
+            assert await farm.queue.receive(lease=LEASE) is None
+            await farm.clock.advance(1)
         outcomes.append(await farm.work(worker))
 
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
