@@ -68,8 +68,8 @@ doctor: .venv/complete ## Say what works and what does not on a farm (local; ACC
 	@$(BIN)/python -m local.doctor $(if $(ACCOUNT),--account "$(ACCOUNT)") $(if $(URL),--url "$(URL)") $(if $(SHARE),--share "$(SHARE)") $(if $(UPLOAD),--upload)
 
 .PHONY: chaos
-chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one)
-	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),5))
+chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one, REAL=1 with Blender)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED) $(if $(REAL),--real),--seeds $(or $(SEEDS),5))
 
 .PHONY: openapi
 openapi: .venv/complete ## Write docs/openapi.json anew after a change of the HTTP API

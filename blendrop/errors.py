@@ -103,10 +103,12 @@ class FailureClass(StrEnum):
     DAMAGED_IMAGE = "damaged_image"
     WRONG_IMAGE = "wrong_image"
     RENDER_ERROR = "render_error"
+    WORKER_DISK = "worker_disk"
     WORKER_LOST = "worker_lost"
     SCENE_UNREADABLE = "scene_unreadable"
     SETTING_REFUSED = "setting_refused"
     MISSING_FILES = "missing_files"
+    NEEDS_PYTHON = "needs_python"
     BLENDER_TOO_OLD = "blender_too_old"
 
 

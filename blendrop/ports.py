@@ -313,6 +313,7 @@ class SceneReport:
     image: images.ExpectedImage
     frame_pattern: str  # like shot_####.png
     missing_files: tuple[str, ...] = ()  # each "kind name: path"
+    skipped_python: tuple[str, ...] = ()  # what of its Python would have changed its frames
     notes: tuple[str, ...] = ()  # what the artist should know, like a movie format replaced
 
 

@@ -11,6 +11,7 @@ import sys
 import structlog
 
 from blendrop import errors, settings, telemetry, wiring
+from container_worker import processes
 from container_worker.blender import Bounds
 from container_worker.blender_renderer import BlenderRenderer
 from container_worker.receive_loop import Stopping, run
@@ -26,6 +27,7 @@ def main() -> int:
     except errors.InvalidRequestError as invalid:
         sys.stderr.write(f"worker: {invalid}\n")
         return 1
+    processes.shield()
     telemetry.configure(chosen.log_format, worker=wiring.worker_name(chosen))
     try:
         asyncio.run(_work(chosen))

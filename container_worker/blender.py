@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from typing import Any
 import structlog
 
 from blendrop import errors
+from container_worker import processes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -26,6 +28,7 @@ _SCENE_CLASSES = frozenset(
         errors.FailureClass.SCENE_UNREADABLE,
         errors.FailureClass.SETTING_REFUSED,
         errors.FailureClass.MISSING_FILES,
+        errors.FailureClass.NEEDS_PYTHON,
         errors.FailureClass.BLENDER_TOO_OLD,
     }
 )
@@ -35,7 +38,9 @@ _MOST_FILES = 4096  # that it may have open
 _MOST_THREADS = 4096  # of its user, processes included
 # Of its own, so that nothing can be fetched or sent; the kernel or the platform may not allow it.
 _NO_NETWORK = ("unshare", "--user", "--map-current-user", "--net")
-_LOOKS_EVERY = 0.5  # seconds between two looks at its memory and its log
+_LOOKS_EVERY = 0.5  # seconds between two looks at its answers and its log
+_MEMORY_EVERY = 0.1  # seconds between two looks at its memory, which grows by GiB in one
+_LOOKS_PER_SEARCH = 5  # for what Blender started
 _LOG_SHOWN = 256 * 1024  # bytes
 _TAIL_LINES = 40
 _ANSWER_LIMIT = 16 * 2**20  # bytes of one line over the pipe
@@ -73,7 +78,8 @@ class Blender:
         self._log_from = 0
         self._bounds = bounds
         self._peak = 0  # bytes
-        self._killed = False
+        self._over_memory = False
+        self._killed_for_memory = processes.killed_for_memory()
         self._watching = asyncio.create_task(self._watch_memory())
 
     @classmethod
@@ -158,12 +164,11 @@ class Blender:
         if not self.alive:
             return
         self.alive = False
-        self._killed = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        processes.end(self._process.pid)
         os.close(self._commands)
         self._watching.cancel()
         await self._process.wait()
+        await asyncio.to_thread(processes.end_left_behind, self._process.pid)
 
     def last_log(self) -> str:
         """Return what it printed since it was last asked for something."""
@@ -265,15 +270,17 @@ class Blender:
     async def _ended(self, doing: str) -> errors.FrameError:
         """Return why a Blender that nobody ended is gone."""
         code = await self._process.wait()
-        # SIGKILL that is not ours: the kernel's, or our own watch's, for want of memory.
-        if code == -signal.SIGKILL:
+        if code == -signal.SIGKILL and (evidence := self._out_of_memory()):
             return errors.FrameError(
                 errors.FailureClass.OUT_OF_MEMORY,
-                f"Blender ran out of memory as it was to {doing}; it had {_mib(self._peak)} MiB",
+                f"Blender ran out of memory as it was to {doing}; it had {_mib(self._peak)} MiB "
+                f"({evidence})",
                 "Make the scene lighter, or give the workers more memory",
                 self._tail(),
             )
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with code {code}"
+        if code == -signal.SIGKILL:
+            how += " (not for want of memory: the kernel has killed nothing for that)"
         return errors.FrameError(
             errors.FailureClass.CRASH,
             f"Blender {how} as it was to {doing}",
@@ -281,26 +288,37 @@ class Blender:
             self._tail(),
         )
 
+    def _out_of_memory(self) -> str:
+        """Return what speaks for it that a Blender that was killed had run out of memory."""
+        if self._over_memory:
+            return f"the worker lets it have {_mib(self._bounds.memory_bytes)} MiB"
+        before, now = self._killed_for_memory, processes.killed_for_memory()
+        if before is None or now is None:
+            return "something killed it, and the kernel does not say whether that was why"
+        return "the kernel killed it" if now > before else ""
+
     def _tail(self) -> str:
         return "\n".join(self.last_log().splitlines()[-_TAIL_LINES:])
 
     async def _watch_memory(self) -> None:
-        """Keep the peak of its memory; end it when it takes more than it may.
+        """Keep the peak of the memory that it and what it started take; end it over its limit.
 
         Watched rather than limited by the kernel: RLIMIT_AS counts address space, of which Blender
         and graphics drivers reserve far more than they use.
         """
-        statm = Path(f"/proc/{self._process.pid}/statm")
-        page = os.sysconf("SC_PAGE_SIZE")
-        while sys.platform == "linux":
-            with contextlib.suppress(OSError, IndexError):
-                self._peak = max(self._peak, int(statm.read_text().split()[1]) * page)
-            if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
-                log.warning("blender_over_memory", mib=_mib(self._peak))
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+        followers: list[int] = []
+        for look in itertools.count():
+            if sys.platform != "linux":
                 return
-            await asyncio.sleep(_LOOKS_EVERY)
+            if look % _LOOKS_PER_SEARCH == 0:  # it reads a file for each thread of Blender
+                followers = [*processes.descendants(self._process.pid)]
+            self._peak = max(self._peak, processes.memory(self._process.pid, *followers))
+            if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
+                self._over_memory = True
+                log.warning("blender_over_memory", mib=_mib(self._peak))
+                processes.end(self._process.pid)
+                return
+            await asyncio.sleep(_MEMORY_EVERY)
 
 
 def _no_program(program: str, why: str) -> errors.FrameError:

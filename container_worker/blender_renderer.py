@@ -1,7 +1,8 @@
 """Which Blender renders a scene, and when is it kept open?"""
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Settings of a job that concern the farm, not Blender.
 _OURS = {"frames", "batch_size", "priority", "allow_missing_files"}
+_LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
 
 
 class BlenderRenderer:
@@ -66,11 +68,18 @@ class BlenderRenderer:
         if self._blender is None:
             raise RuntimeError("a scene must be open before a frame is rendered")
         output = self._scratch / "output"
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir()
+        with self._own_disk():
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir()
         to = output / name
         try:
             rendered = await self._blender.render(frame, to)
+        except errors.SceneError:
+            raise
+        except errors.FrameError as failed:
+            if shutil.disk_usage(self._scratch).free < _LEAST_FREE:
+                raise self._disk_failure("it is full", failed.log_tail) from failed
+            raise
         finally:
             self._log = self._blender.last_log()
         folder = Path(rendered["extra_folder"])
@@ -117,12 +126,28 @@ class BlenderRenderer:
         if self._blender is not None and self._alive and self._version == version:
             return self._blender
         await self.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        self._blender = await Blender.start(
-            self._programs[version], scratch=self._scratch, bounds=self._bounds
-        )
+        with self._own_disk():
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._blender = await Blender.start(
+                self._programs[version], scratch=self._scratch, bounds=self._bounds
+            )
         self._version = version
         return self._blender
+
+    @contextlib.contextmanager
+    def _own_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as failed:
+            raise self._disk_failure(failed.strerror or str(failed)) from failed
+
+    def _disk_failure(self, why: str, log_tail: str = "") -> errors.FrameError:
+        return errors.FrameError(
+            errors.FailureClass.WORKER_DISK,
+            f"the worker's own disk at {self._scratch} cannot hold what Blender writes: {why}",
+            "Give the workers a larger disk, or lower BLENDROP_SCENE_CACHE_BYTES",
+            log_tail,
+        )
 
 
 def _key(version: str) -> tuple[int, ...]:
@@ -140,5 +165,6 @@ def _report(loaded: Mapping[str, Any]) -> ports.SceneReport:
             f"{missing['kind']} {missing['name']}: {missing['path']}"
             for missing in loaded["missing_files"]
         ),
+        skipped_python=tuple(loaded["skipped_python"]),
         notes=tuple(loaded["notes"]),
     )

@@ -1,13 +1,16 @@
 """What do tests share that run against the real thing?"""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from local import azurite, blenders
+
+_SCENES = Path(__file__).parent / "doubles" / "scene_files.py"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -35,3 +38,17 @@ def blender_python(installed_blenders: Mapping[str, str]) -> Path:
     modules = [one for one in installed_blenders.values() if blenders.is_interpreter(one)]
     assert modules, "there is no bpy; run `make setup`"
     return Path(modules[-1])
+
+
+@pytest.fixture(scope="session")
+def scene(blender_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what makes a scene of a kind (see tests/doubles/scene_files.py), once."""
+    folder = tmp_path_factory.mktemp("scenes")
+
+    def made(kind: str) -> Path:
+        path = folder / f"{kind}.blend"
+        if not path.exists():
+            subprocess.run([blender_python, _SCENES, kind, path], check=True, capture_output=True)
+        return path
+
+    return made

@@ -85,7 +85,7 @@ class Batch(pydantic.BaseModel):
     state: BatchState = BatchState.PLANNED
     attempt: int = 0  # how often a worker has claimed it
     worker: str = ""  # who holds it, or held it last
-    reason: str = ""  # why its holder waits, for a person; empty while it renders
+    reason: str = ""  # why it waits, for a person; empty while it renders
     lease_until: datetime.datetime | None = None
     pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
@@ -121,6 +121,7 @@ class Batch(pydantic.BaseModel):
             lease_until=lease_until,
             attempt=self.attempt + 1,
             pause_requested=False,
+            reason="",
         )
 
     def renewed(self, *, lease_until: datetime.datetime) -> "Batch":

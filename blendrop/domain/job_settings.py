@@ -53,6 +53,7 @@ class JobSettings(pydantic.BaseModel):
     priority: Priority = "normal"
     allow_missing_files: bool = False
     webhook: Webhook | None = None  # is told when the job has ended
+    allow_skipped_python: bool = False  # a scene's own Python never runs, also where frames need it
 
 
 _REMEDIES = {
@@ -66,6 +67,7 @@ _REMEDIES = {
     "priority": f"Give one of {', '.join(get_args(Priority))}",
     "allow_missing_files": "Give true or false",
     "webhook": "Give an https address without user name, like https://studio.example/rendered",
+    "allow_skipped_python": "Give true or false",
 }
 _UPPER_CASE = {"engine", "format"}
 _TEXT = {"scene", "camera"}

@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"  # the worker was asked to stop and gave the batch back
     LEASE_LOST = "lease_lost"  # the batch is someone else's now
     HELD = "held"  # another worker's lease on the batch still runs
+    LEFT = "left"  # its last attempt failed here: others may try it first
     OBSOLETE = "obsolete"  # nothing was left to do: the batch or its job had ended
     PARKED = "parked"  # no attempt could ever read it
     JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked, or too many fail
@@ -66,7 +67,11 @@ async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) ->
     with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
         if (outcome := await _turned_away(world, delivery, job.row, standing)) is not None:
             return Attended(outcome, message.job)
-        done = await _frames_done(world, job.row, standing.row)
+        try:
+            done = await _frames_done(world, job.row, standing.row)
+        except errors.UnavailableError as away:
+            await _say_why(world, standing, str(away))
+            raise
         try:
             lease = await _claim(world, delivery, standing, done, since)
         except errors.ConflictError:
@@ -94,22 +99,38 @@ async def _turned_away(
     if batch.held_by_another(world.worker, now):
         log.info("batch_held", reason=f"{batch.worker} holds it until {batch.lease_until}")
         return Outcome.HELD
-    if job.ended:
-        await world.jobs.replace_batch(
-            batch.released(batches.BatchState.CANCELLED), etag=standing.etag
-        )
+    if reason := _why_not(job, delivery):
+        if job.ended:
+            cancelled = batch.released(batches.BatchState.CANCELLED)
+            await world.jobs.replace_batch(cancelled, etag=standing.etag)
         await world.queue.delete(delivery)
-        log.info("message_obsolete", reason=f"its job is {job.state} already")
+        log.info("message_obsolete", reason=reason)
         return Outcome.OBSOLETE
-    if job.state is jobs.JobState.PAUSED:
-        await world.queue.delete(delivery)
-        log.info("message_obsolete", reason="its job is paused; resuming it sends a new message")
-        return Outcome.OBSOLETE
-    if job.settings.priority != delivery.priority:
-        await world.queue.delete(delivery)
-        log.info("message_obsolete", reason=f"its job has {job.settings.priority} priority by now")
-        return Outcome.OBSOLETE
+    if world.leaves_to_others(batch):
+        await world.queue.give_back(delivery, delay=world.retry_delay / 2)
+        log.info("batch_left", reason="its last attempt failed here: others may try it first")
+        return Outcome.LEFT
     return None
+
+
+def _why_not(job: jobs.Job, delivery: ports.Delivery) -> str:
+    """Return why a message of this job is not to be carried out; nothing if it is."""
+    if job.ended:
+        return f"its job is {job.state} already"
+    if job.state is jobs.JobState.PAUSED:
+        return "its job is paused; resuming it sends a new message"
+    if job.settings.priority != delivery.priority:
+        return f"its job has {job.settings.priority} priority by now"
+    return ""
+
+
+async def _say_why(world: Rendering, standing: ports.Versioned[batches.Batch], reason: str) -> None:
+    """Write on the row why its batch waits, though nobody has claimed it."""
+    waiting = standing.row.model_copy(update={"reason": reason})
+    try:
+        await world.jobs.replace_batch(waiting, etag=standing.etag)
+    except errors.ConflictError:
+        log.info("batch_changed", reason="another worker has it, and says so itself")
 
 
 async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) -> set[int]:
@@ -193,7 +214,11 @@ async def _attempt(
     except asyncio.CancelledError:
         # The grace after SIGTERM is over, and Blender has been ended: others may go on at once.
         try:
-            await _give_back(lease, delay=datetime.timedelta(0))
+            await _give_back(
+                lease,
+                delay=datetime.timedelta(0),
+                reason="its worker was asked to stop, and had no time to finish the frame",
+            )
         except errors.BlendropError as failed:
             log.warning("give_back_failed", reason=f"{failed}; the message comes back by itself")
         raise
@@ -217,8 +242,9 @@ async def _fail_job(world: Rendering, lease: Lease, reason: str) -> Outcome:
 
 
 async def _give_back(
-    lease: Lease, *, delay: datetime.timedelta, event: events.JobEvent | None = None
+    lease: Lease, *, delay: datetime.timedelta, reason: str, event: events.JobEvent | None = None
 ) -> None:
+    lease.batch = lease.batch.model_copy(update={"reason": f"waits for a worker: {reason}"})
     await lease.record(batches.BatchState.QUEUED, event=event)
     await lease.show_message(delay=delay)
 
@@ -229,17 +255,23 @@ async def _conclude(world: Rendering, lease: Lease) -> Outcome:
     open_frames = len(batch.frame_numbers()) - batch.frames_done
     failed_for_good = [one for one in batch.failures if render_frames.for_good(world, one)]
     if open_frames > len(batch.failures):
-        why = "its job is paused" if batch.pause_requested else "the worker was asked to stop"
-        reason = f"batch {batch.number}: {why}; {open_frames} frames are left"
-        event = _event(world, events.EventKind.BATCH_GIVEN_BACK, reason)
-        await _give_back(lease, delay=datetime.timedelta(0), event=event)
+        why = "its job is paused" if batch.pause_requested else "the last one was asked to stop"
+        told = f"batch {batch.number}: {why}; {open_frames} frames are left"
+        event = _event(world, events.EventKind.BATCH_GIVEN_BACK, told)
+        await _give_back(lease, delay=datetime.timedelta(0), reason=why, event=event)
         log.info("batch_given_back", reason=why, left=open_frames)
         return Outcome.STOPPED
     if open_frames > len(failed_for_good):
         delay = world.retry_delay * 2 ** (max(one.attempts for one in batch.failures) - 1)
-        reason = f"{_failing(batch)}; tried again in {delay.total_seconds():g} s"
-        event = _event(world, events.EventKind.BATCH_RETRIED, reason)
-        await _give_back(lease, delay=delay, event=event)
+        bad = frames.canonical(one.frame for one in batch.failures)
+        again = f"{world.clock.now() + delay:%X} UTC"
+        told = f"{_failing(batch)}; tried again from {again}"
+        await _give_back(
+            lease,
+            delay=delay,
+            reason=f"frames {bad} failed, and are tried again from {again}",
+            event=_event(world, events.EventKind.BATCH_RETRIED, told),
+        )
         log.warning("batch_failed_attempt", failures=len(batch.failures), retry_in=str(delay))
         return Outcome.RETRY
     if failed_for_good:

@@ -7,7 +7,7 @@ it, publish it. A frame that fails is counted, and the next one is rendered.
 import datetime
 import functools
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +44,22 @@ class Rendering:
     retry_delay: datetime.timedelta  # before the second attempt; doubled before each later one
     breaker: circuit_breaker.CircuitBreaker
     largest_image: int  # pixels
+    left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
+
+    def leaves_to_others(self, batch: batches.Batch) -> bool:
+        """Tell whether a batch whose last attempt failed here should be tried elsewhere first.
+
+        It may be this worker that is at fault. Others have one chance for each attempt: where there
+        are none, the batch is this worker's again.
+        """
+        failed_here = any(failure.worker == self.worker for failure in batch.failures)
+        if batch.state is not batches.BatchState.QUEUED or batch.worker != self.worker:
+            return False
+        attempt = (batch.job, batch.number, batch.attempt)
+        if not failed_here or attempt in self.left:
+            return False
+        self.left.add(attempt)
+        return True
 
 
 def for_good(world: Rendering, failure: batches.FrameFailure | None) -> bool:
@@ -111,6 +127,14 @@ async def _opened(world: Rendering, job: jobs.Job, path: Path) -> ports.SceneRep
             f"{len(report.missing_files)} files that the scene uses are not in the .blend: {some}",
             "Pack them (File > External Data > Pack Resources) and upload it again, or set "
             "allow_missing_files to render without them",
+        )
+    if report.skipped_python and not job.settings.allow_skipped_python:
+        some = "; ".join(report.skipped_python[:_MISSING_SHOWN])
+        raise errors.SceneError(
+            errors.FailureClass.NEEDS_PYTHON,
+            f"frames depend on Python of the .blend, which never runs on a farm: {some}",
+            "Bake it to keyframes (Object > Animation > Bake Action) or replace it, or set "
+            "allow_skipped_python to render without it",
         )
     if report.image.width * report.image.height > world.largest_image:
         raise errors.SceneError(

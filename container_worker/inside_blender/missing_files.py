@@ -12,6 +12,8 @@ from typing import Any
 
 import bpy  # noqa: TID251 this package runs inside Blender
 
+from container_worker.inside_blender import containment
+
 AT_MOST = 200  # entries: enough to act on, and a message of bounded size
 
 Entry = dict[str, str]
@@ -28,9 +30,9 @@ def find(scene: Any) -> list[Entry]:
         *_sequences("volume", bpy.data.volumes),
         *_plain_files("cache file", bpy.data.cache_files),
         *_modifier_files(scene),
-        *_light_profiles(),
+        *_light_profiles(scene),
         *_strips(scene),
-        *_unknown_nodes(),
+        *_unknown_nodes(scene),
         *_simulations(scene),
     )
     return list({tuple(entry.items()): entry for entry in found}.values())[:AT_MOST]
@@ -133,16 +135,20 @@ def _modifiers(scene: Any) -> Iterator[tuple[Any, Any]]:
             yield from ((thing, modifier) for modifier in thing.modifiers if modifier.show_render)
 
 
-def _node_trees() -> Iterator[Any]:
-    yield from bpy.data.node_groups
+def _node_trees(scene: Any) -> Iterator[tuple[str, Any]]:
+    """Yield trees with the name of what they belong to: those of materials are all called alike."""
+    yield from ((tree.name, tree) for tree in bpy.data.node_groups)
     owners = (bpy.data.materials, bpy.data.worlds, bpy.data.lights)
     for block in (block for blocks in owners for block in _in_use(blocks)):
         if block.node_tree:
-            yield block.node_tree
+            yield block.name, block.node_tree
+    # Since 5.0 the compositor's tree is a node group.
+    if bpy.app.version < (5, 0, 0) and scene.use_nodes and scene.node_tree:
+        yield scene.name, scene.node_tree
 
 
-def _light_profiles() -> Iterator[Entry]:
-    for tree in _node_trees():
+def _light_profiles(scene: Any) -> Iterator[Entry]:
+    for _, tree in _node_trees(scene):
         for node in tree.nodes:
             external = node.bl_idname in {"ShaderNodeTexIES", "ShaderNodeScript"} and (
                 node.mode == "EXTERNAL"
@@ -152,12 +158,12 @@ def _light_profiles() -> Iterator[Entry]:
                 yield _entry(kind, node.name, node.filepath)
 
 
-def _unknown_nodes() -> Iterator[Entry]:
+def _unknown_nodes(scene: Any) -> Iterator[Entry]:
     """Yield the nodes whose add-on, or whose newer Blender, is not here."""
-    for tree in _node_trees():
+    for owner, tree in _node_trees(scene):
         for node in tree.nodes:
             if node.bl_idname == "NodeUndefined":
-                yield _entry("add-on", f"of node {node.name} in {tree.name}")
+                yield _entry("add-on", f"of node {node.name} in {owner}")
 
 
 def _strips(scene: Any) -> Iterator[Entry]:
@@ -180,12 +186,13 @@ def _simulations(scene: Any) -> Iterator[Entry]:
     kind = "simulation, not baked,"
     for thing, modifier in _modifiers(scene):
         name = f"{modifier.name} of {thing.name}"
-        if modifier.type == "FLUID" and not _fluid_is_baked(modifier):
-            yield _entry(kind, name, modifier.domain_settings.cache_directory)
-        elif any(not _is_baked(cache) for cache in _point_caches(modifier)) or (
+        if any(not _is_baked(cache) for cache in _point_caches(modifier)) or (
             modifier.type == "NODES" and _simulates(modifier) and not _bakes_exist(modifier)
         ):
             yield _entry(kind, name)
+    for owner, modifier_name, folder in containment.stopped_fluids():
+        if owner in scene.objects and not scene.objects[owner].hide_render:
+            yield _entry(kind, f"{modifier_name} of {owner}", folder)
     world = scene.rigidbody_world
     if world and world.enabled and world.collection and world.collection.objects:
         moves = any(
@@ -199,7 +206,17 @@ def _simulations(scene: Any) -> Iterator[Entry]:
 
 
 def _is_baked(cache: Any) -> bool:
-    return bool(cache.is_baked or cache.use_external)
+    """Whether what was simulated is in the .blend, or in files that are here."""
+    if cache.use_external:
+        return _holds_files(Path(bpy.path.abspath(cache.filepath)))
+    if cache.use_disk_cache:
+        blend = Path(bpy.data.filepath)
+        return _holds_files(blend.with_name(f"blendcache_{blend.stem}"))
+    return bool(cache.is_baked)
+
+
+def _holds_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _point_caches(modifier: Any) -> list[Any]:
@@ -213,13 +230,6 @@ def _point_caches(modifier: Any) -> list[Any]:
         surfaces = modifier.canvas_settings.canvas_surfaces
         return [surface.point_cache for surface in surfaces if surface.is_active]
     return []
-
-
-def _fluid_is_baked(modifier: Any) -> bool:
-    if modifier.fluid_type != "DOMAIN":
-        return True
-    folder = Path(bpy.path.abspath(modifier.domain_settings.cache_directory)) / "data"
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _simulates(modifier: Any) -> bool:

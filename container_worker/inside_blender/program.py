@@ -30,6 +30,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from container_worker.inside_blender import (
     compositor_files,
+    containment,
     image_output,
     missing_files,
     scene_settings,
@@ -77,6 +78,8 @@ class Program:
         self._device = device
         self._scene_name = ""
         self._file_outputs: compositor_files.FileOutputs | None = None
+        self._python: containment.SkippedPython | None = None
+        self._python_may_be_skipped = False
         self._frame = 0
         self._last_progress = 0.0
 
@@ -118,6 +121,8 @@ class Program:
         scene, notes = scene_settings.lay_over(settings, self._device)
         self._scene_name = scene.name
         self._file_outputs = compositor_files.FileOutputs(scene)
+        self._python = containment.SkippedPython(scene)
+        self._python_may_be_skipped = bool(settings.get("allow_skipped_python"))
         return {
             "event": "loaded",
             "blender_version": bpy.app.version_string.split()[0],
@@ -133,11 +138,12 @@ class Program:
             "image": image_output.expected_image(scene),
             "frame_pattern": image_output.frame_pattern(scene),
             "missing_files": missing_files.find(scene),
+            "skipped_python": self._python.found(),
             "notes": notes,
         }
 
     def _render(self, frame: int, path: Path) -> Message:
-        if self._file_outputs is None:
+        if self._file_outputs is None or self._python is None:
             raise RefusedError("render_error", "no scene is open", "Load one first")
         scene = bpy.data.scenes[self._scene_name]
         extra_folder = Path(f"{path}.extra")
@@ -170,6 +176,8 @@ class Program:
                 f"Blender ended frame {frame} with {', '.join(result)} but wrote no image",
                 "See Blender's log; rendering this frame in Blender may show why",
             )
+        if not self._python_may_be_skipped and (skipped := self._python.found()):
+            raise containment.refusal(skipped)
         return {
             "event": "rendered",
             "frame": frame,

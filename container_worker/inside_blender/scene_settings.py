@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy  # noqa: TID251 this package runs inside Blender
 
-from container_worker.inside_blender import image_output
+from container_worker.inside_blender import containment, image_output
 from container_worker.inside_blender.refusal import RefusedError, named
 
 Settings = dict[str, Any]
@@ -29,6 +29,7 @@ def prepare_blender(device: str) -> None:
     preferences.filepaths.use_scripts_auto_execute = False
     preferences.filepaths.use_auto_save_temporary_files = False
     preferences.edit.use_negative_frames = True
+    containment.arm()
     _EngineField.learn()
     if device != "CPU":
         _use_graphics_cards(device)
@@ -62,6 +63,7 @@ def open_file(scene_file: str) -> None:
     Raises:
         RefusedError: it is no .blend, damaged, or of a newer Blender.
     """
+    containment.forget()
     try:
         bpy.ops.wm.open_mainfile(filepath=scene_file, load_ui=False, use_scripts=False)
     except RuntimeError as error:
@@ -73,6 +75,12 @@ def open_file(scene_file: str) -> None:
             "Check that the upload is whole and opens in Blender; save it again if it does",
         ) from error
     _refuse_if_newer(tuple(bpy.data.version[:2]))
+    if not containment.disarmed(scene_file):
+        raise RefusedError(
+            "scene_unreadable",
+            "what the scene could run or write by itself could not be switched off",
+            "Look at Blender's log for the reason",
+        )
 
 
 def _this_blender() -> str:

@@ -47,12 +47,26 @@ async def rendered(farm: WatchedFarm, scene: Scenes, kind: str) -> show.JobView:
     return view
 
 
-async def test_python_never_runs(farm: WatchedFarm, scene: Scenes) -> None:
-    """Its texts, drivers and handlers are as if they were not there."""
-    view = await rendered(farm, scene, "script")
-    assert view.job.state is jobs.JobState.COMPLETED, view.job.reason
+@pytest.mark.parametrize(
+    ("kind", "named"), [("script", "driver of Cube"), ("freestyle", "style.py")]
+)
+async def test_python_never_runs(farm: WatchedFarm, scene: Scenes, kind: str, named: str) -> None:
+    """Its texts, drivers, handlers and style modules do nothing, and the job says which."""
+    view = await rendered(farm, scene, kind)
+    assert view.job.state is jobs.JobState.FAILED
+    assert "Python of the .blend, which never runs on a farm" in view.job.reason
+    assert named in view.job.reason
+    assert "allow_skipped_python" in view.job.reason
     assert not list(farm.share.parent.rglob("script-ran"))
     assert not (Path.home() / "script-ran").exists()
+
+
+async def test_a_simulation_writes_nowhere(farm: WatchedFarm, scene: Scenes) -> None:
+    """Smoke that would be simulated as it is opened, and cached at an absolute path."""
+    view = await rendered(farm, scene, "fluid")
+    assert view.job.state is jobs.JobState.FAILED
+    assert "simulation, not baked, Smoke of Cube" in view.job.reason
+    assert not Path("/tmp/blendrop-escaped").exists()
 
 
 async def test_nothing_is_written_elsewhere(farm: WatchedFarm, scene: Scenes) -> None:

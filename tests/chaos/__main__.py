@@ -1,6 +1,7 @@
 """Run trials by their seeds, and print what they came to: `make chaos SEEDS=20`."""
 
 import argparse
+import asyncio
 import collections
 import os
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import rich.console
 import rich.table
 
-from local import foreground
+from local import blenders, foreground
 from tests.chaos import audit, trial
+
+_ROOT = Path(__file__).parents[1]
 
 
 async def main() -> int:
@@ -19,30 +22,49 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 1")
     parser.add_argument("--seed", type=int, help="replay this one alone")
+    parser.add_argument("--real", action="store_true", help="replay it with real Blender")
     parser.add_argument("--seconds", type=float, default=20, help="of faults, for each seed")
     chosen = parser.parse_args()
-    seeds = [chosen.seed] if chosen.seed else range(1, chosen.seeds + 1)
-    everything: dict[int, audit.Found] = {}
-    for seed in seeds:
+    # The last one is with real Blender, which the others have a stand-in for.
+    trials = [(seed, False) for seed in range(1, chosen.seeds + 1)] + [(1, True)]
+    if chosen.seed:
+        trials = [(chosen.seed, chosen.real)]
+    everything: dict[str, audit.Found] = {}
+    for seed, real in trials:
         # Kept where something is wrong, for whoever looks into it.
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-", dir=os.environ.get("TMPDIR")))
-        found = everything[seed] = await trial.run(seed, folder, seconds=chosen.seconds)
+        name = f"{seed}{' real' if real else ''}"
+        if real:
+            found = await _with_real_blender(seed, folder, chosen.seconds)
+        else:
+            found = await trial.run(seed, folder, seconds=chosen.seconds)
+        everything[name] = found
         for problem in found.problems:
-            print(f"seed {seed}: {problem} (logs in {folder})", flush=True)
+            print(f"seed {name}: {problem} (logs in {folder})", flush=True)
     _print(everything)
     return int(any(found.problems for found in everything.values()))
 
 
-def _print(everything: dict[int, audit.Found]) -> None:
+async def _with_real_blender(seed: int, folder: Path, seconds: float) -> audit.Found:
+    found = blenders.find(os.environ)
+    python = next(one for one in reversed(found.values()) if blenders.is_interpreter(one))
+    scene, maker = folder / "tiny.blend", _ROOT / "doubles" / "scene_files.py"
+    made = await asyncio.create_subprocess_exec(python, maker, "tiny", scene)
+    if await made.wait():
+        raise RuntimeError(f"{python} {maker} made no scene")
+    return await trial.run_real(seed, folder, found, scene.read_bytes(), seconds=seconds)
+
+
+def _print(everything: dict[str, audit.Found]) -> None:
     table = rich.table.Table()
     columns = ("jobs", "frames", "wasted", "lost", "duplicated", "wrong", "stuck")
     for column in ("seed", *columns, "faults"):
         table.add_column(column, justify="right")
     injected: collections.Counter[str] = collections.Counter()
-    for seed, found in everything.items():
+    for name, found in everything.items():
         injected.update(found.injected)
         counts = [str(getattr(found, column)) for column in columns]
-        table.add_row(str(seed), *counts, str(found.injected.total()))
+        table.add_row(name, *counts, str(found.injected.total()))
     totals = [
         str(sum(getattr(found, column) for found in everything.values())) for column in columns
     ]

@@ -2,7 +2,7 @@
 
 import collections
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ from tests.chaos import stand_in_blender
 from tests.doubles.watched_farm import SeenJob
 
 NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
+# What the pixels of a frame must be, by scene, frame and settings.
+Expected = Callable[[str, int, Mapping[str, Any]], bytes]
 
 
 class LeftBehind(Protocol):
@@ -59,7 +61,11 @@ class Found:
 
 
 async def audit(
-    farm: LeftBehind, uploads: Sequence[Upload], views: Mapping[str, SeenJob], malformed: int
+    farm: LeftBehind,
+    uploads: Sequence[Upload],
+    views: Mapping[str, SeenJob],
+    malformed: int,
+    expected: Expected = stand_in_blender.pixels,
 ) -> Found:
     """Compare everything that is left with what was asked for."""
     found = Found(jobs=len(uploads))
@@ -70,7 +76,7 @@ async def audit(
             state = f"{view.job.state}: {view.job.reason}" if view else "never made"
             found.problems.append(f"job {upload.job} is stuck: {state}")
             continue
-        _audit_job(farm, upload, view, found)
+        _audit_job(farm, upload, view, found, expected)
     left = await farm.depth()
     if left:
         found.stuck += left
@@ -82,7 +88,9 @@ async def audit(
     return found
 
 
-def _audit_job(farm: LeftBehind, upload: Upload, view: SeenJob, found: Found) -> None:
+def _audit_job(
+    farm: LeftBehind, upload: Upload, view: SeenJob, found: Found, expected: Expected
+) -> None:
     job, folder = view.job, farm.share / view.job.id
     failures = {one.frame: one for batch in view.batches for one in batch.failures}
     wanted = {number for batch in job.batches() for number in batch}
@@ -92,7 +100,7 @@ def _audit_job(farm: LeftBehind, upload: Upload, view: SeenJob, found: Found) ->
     asked = job.settings.model_dump(exclude=NOT_BLENDERS)
     for name, number in names.items():
         if name in standing:
-            if _pixels(folder / name) != stand_in_blender.pixels(upload.scene_id, number, asked):
+            if pixels(folder / name) != expected(upload.scene_id, number, asked):
                 found.wrong += 1
                 found.problems.append(f"{job.id}/{name} has the wrong pixels")
         elif number not in failures or not failures[number].reason:
@@ -114,7 +122,8 @@ def _audit_job(farm: LeftBehind, upload: Upload, view: SeenJob, found: Found) ->
     found.wasted += sum(times - 1 for times in rendered.values())
 
 
-def _pixels(path: Path) -> bytes:
+def pixels(path: Path) -> bytes:
+    """Return the pixels of an image, 8 bits each."""
     image: Any = oiio.ImageBuf(str(path)).get_pixels(oiio.UINT8)
     return bytes(image.tobytes())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -42,7 +43,11 @@ class Faults:
             "storage: restart": self.restart_storage,
             "message: twice": lambda: self._send_again(jobs),
             "message: malformed": self._send_malformed,
+            "message: late and out of order": self._delay_messages,
             "share: away": self._take_share_away,
+            "share: full": lambda: self._fail_share(errno.ENOSPC),
+            "share: read-only": lambda: self._fail_share(errno.EROFS),
+            "clock: wrong": self._skew_clock,
         }
         until = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as together:
@@ -109,6 +114,35 @@ class Faults:
         self.farm.share.rename(away)
         await asyncio.sleep(self.chances.uniform(0.5, 2))
         away.rename(self.farm.share)
+
+    async def _delay_messages(self) -> None:
+        """Hide what waits on the queue, each message for another time."""
+        with contextlib.suppress(Exception):  # the storage may be down by another fault
+            await self.farm.delay_messages(
+                settings.BATCHES_QUEUE, lambda: self.chances.randrange(round(2 * self.lease))
+            )
+
+    async def _fail_share(self, number: int) -> None:
+        """Let every file on its way to the share end with an error."""
+        order = self.farm.folder / "share-errno"
+        _write(order, str(number))
+        await asyncio.sleep(self.chances.uniform(0.5, 2))
+        order.unlink(missing_ok=True)  # of two at once, the first to end ends both
+
+    async def _skew_clock(self) -> None:
+        """Let a worker see another time of day, up to ten minutes off."""
+        name = self.chances.choice(sorted(self.farm.running.workers))
+        order = self.farm.folder / f"skew-{name}"
+        _write(order, str(self.chances.uniform(-600, 600)))
+        await asyncio.sleep(self.lease * self.chances.uniform(0.5, 2))
+        order.unlink(missing_ok=True)
+
+
+def _write(order: Path, text: str) -> None:
+    """Write a file that workers read at any moment: never half of it."""
+    half = order.with_name(f"half-{order.name}")
+    half.write_text(text)
+    half.replace(order)
 
 
 def _signal(pid: int, number: int) -> None:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ FAULTS = ("crash", "leave", "no_image", "damaged", "wrong_size", "hang", "refuse
 Json = dict[str, Any]
 
 
-def pixels(scene_id: str, frame: int, settings: Json, size: int = WIDTH * HEIGHT * 3) -> bytes:
+def pixels(
+    scene_id: str, frame: int, settings: Mapping[str, Any], size: int = WIDTH * HEIGHT * 3
+) -> bytes:
     """Return the RGB of a frame: nothing but a hash of what it is a frame of."""
     asked = {name: value for name, value in settings.items() if value is not None}
     seed = json.dumps([scene_id, frame, asked], sort_keys=True).encode()
@@ -80,6 +83,7 @@ class StandIn:
                     image={**image, "color_depth": "8"},
                     frame_pattern="frame_####.png",
                     missing_files=[],
+                    skipped_python=[],
                     notes=[],
                 )
             else:

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import re
 import stat
 import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from blendrop import errors
@@ -28,10 +31,52 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True)
+class _Cast:
+    """Who renders what, and how each frame must look."""
+
+    blenders: Mapping[str, str]
+    upload: Callable[[WatchedFarm, random.Random, int], Awaitable[audit.Upload]]
+    rehearse: Callable[[WatchedFarm], Awaitable[audit.Expected]]
+    settings: Mapping[str, str]
+
+
 async def run(
     seed: int, folder: Path, *, seconds: float = 20, job_count: int = 8, workers: int = 3
 ) -> audit.Found:
     """Run one trial; the same seed brings the same jobs and the same faults in the same order."""
+
+    async def rehearse(_: WatchedFarm) -> audit.Expected:
+        return stand_in_blender.pixels
+
+    cast = _Cast({"5.0": _stand_in(folder)}, _upload, rehearse, {})
+    return await _run(cast, seed, folder, seconds=seconds, job_count=job_count, workers=workers)
+
+
+async def run_real(
+    seed: int, folder: Path, blenders: Mapping[str, str], scene: bytes, *, seconds: float = 20
+) -> audit.Found:
+    """Run one trial with real Blender, whose frames must be those of a job without faults."""
+
+    async def upload(farm: WatchedFarm, chances: random.Random, number: int) -> audit.Upload:
+        size = str(chances.randint(1, 4))
+        job = await farm.upload(f"real-{number}.blend", scene, frames="1-12", batch_size=size)
+        return audit.Upload(job, "real", {})
+
+    async def rehearse(farm: WatchedFarm) -> audit.Expected:
+        view = await farm.until(await farm.upload("rehearsal.blend", scene, frames="1-12"))
+        paths = farm.frame_paths(view.job)
+        rehearsed = {number: audit.pixels(path) for number, path in enumerate(paths, 1)}
+        return lambda _, frame, __: rehearsed[frame]
+
+    patience = {"BLENDROP_STALL_SECONDS": "20"}  # a real Blender takes seconds to start
+    cast = _Cast(blenders, upload, rehearse, patience)
+    return await _run(cast, seed, folder, seconds=seconds, job_count=3, workers=2)
+
+
+async def _run(
+    cast: _Cast, seed: int, folder: Path, *, seconds: float, job_count: int, workers: int
+) -> audit.Found:
     chances = random.Random(seed)
     async with contextlib.AsyncExitStack() as stack:
         emulator = contextlib.AsyncExitStack()
@@ -64,23 +109,30 @@ async def run(
         plan = farm.Plan(
             folder=folder,
             share=folder / "share",
-            blenders={"5.0": _stand_in(folder)},
+            blenders=cast.blenders,
             workers=workers,
             connection_string=storage.connection_string,
             short_lives=1_000_000,
-            settings=SETTINGS,
+            settings={**SETTINGS, **_reached_into(folder), **cast.settings},
         )
         watched = WatchedFarm(
             await stack.enter_async_context(farm.running(plan)), plan, direct=direct
         )
-        uploads = [await _upload(watched, chances, number) for number in range(job_count)]
+        expected = await cast.rehearse(watched)
+        uploads = [await cast.upload(watched, chances, number) for number in range(job_count)]
         faults = Faults(watched, storage, restart_once, chances, _LEASE)
         names = [upload.job for upload in uploads]
         await watched.running.beside(faults.inject(seconds, names))
         views = await _ended(watched, names)
-        found = await audit.audit(watched, uploads, views, faults.malformed)
+        found = await audit.audit(watched, uploads, views, faults.malformed, expected)
         found.injected = storage.injected
         return found
+
+
+def _reached_into(folder: Path) -> dict[str, str]:
+    """Return what lets processes of the farm run `in_workers`."""
+    ours, root = Path(__file__).parent / "in_workers", Path(__file__).parents[2]
+    return {"PYTHONPATH": f"{ours}{os.pathsep}{root}", "CHAOS_FOLDER": str(folder)}
 
 
 def _stand_in(folder: Path) -> str:

@@ -50,6 +50,7 @@ class MemoryFarm:
         self.disk = self.folder.with_name(f"{self.folder.name}-disk")
         self.disk.mkdir()
         self._numbers = itertools.count(1)
+        self._left: dict[str, set[tuple[str, int, int]]] = {}  # by worker: what it remembers
 
     def submission(self, *, newest_blender: str = "5.0") -> submit.Submission:
         """Return what submitting needs."""
@@ -98,6 +99,7 @@ class MemoryFarm:
             retry_delay=datetime.timedelta(seconds=10),
             breaker=circuit_breaker.CircuitBreaker(),
             largest_image=1_000_000,
+            left=self._left.setdefault(worker, set()),
         )
 
     def _on_disk(self, renderer: ScriptedRenderer) -> ScriptedRenderer:

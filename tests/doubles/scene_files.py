@@ -1,6 +1,9 @@
 """Small scenes, made by a real Blender: run as `python scene_files.py KIND FILE` where bpy is."""
 
+import os
+import shutil
 import sys
+from pathlib import Path
 
 import bpy
 
@@ -8,10 +11,21 @@ KINDS = {
     "tiny": "a cube that moves, 32x18 Workbench, frames 1 to 6",
     "missing_image": "the same, with a texture that is not there",
     "script": "the same, with a text that is registered to run, and a scripted driver",
+    "harmless": "the same, with drivers that need no Python, and a text that draws a rig's panel",
+    "render_driver": "the same, with a scripted driver on what only the render shows",
+    "freestyle": "the same, with Freestyle lines drawn by a style module, which is Python",
+    "fluid": "the same, with smoke that simulates as it renders, and caches it elsewhere",
+    "particles": "the same, with particles that are cached on the disk",
+    "disk_baked": "the same, with cloth that was baked to a disk that is not here",
+    "missing_everything": "the same, with one of each kind of file that can be missing",
     "escape": "the same, with a File Output node and an output path that lead elsewhere",
     "eat_memory": "the same, subdivided into more faces than any machine holds",
     "endless": "the same, with more samples than anyone waits for",
 }
+
+
+ESCAPED = "/tmp/blendrop-escaped"
+_WORKBENCH = {"tiny", "script", "harmless", "render_driver"}
 
 
 def main(kind: str, path: str) -> None:
@@ -35,7 +49,7 @@ def main(kind: str, path: str) -> None:
     scene.camera = camera
     scene.frame_start, scene.frame_end = 1, 6
     render = scene.render
-    render.engine = "CYCLES" if kind not in {"tiny", "script"} else "BLENDER_WORKBENCH"
+    render.engine = "CYCLES" if kind not in _WORKBENCH else "BLENDER_WORKBENCH"
     scene.cycles.use_denoising = False  # not every build of Blender can
     if render.engine == "CYCLES":
         scene.cycles.samples = 1
@@ -49,11 +63,21 @@ def main(kind: str, path: str) -> None:
     {
         "missing_image": miss_image,
         "script": run_scripts,
+        "harmless": drive_harmlessly,
+        "render_driver": drive_what_is_rendered,
+        "freestyle": draw_by_script,
+        "fluid": simulate_smoke,
+        "particles": cache_particles,
+        "disk_baked": bake_to_disk,
+        "missing_everything": miss_everything,
         "escape": escape,
         "eat_memory": eat_memory,
         "endless": never_end,
     }.get(kind, bool)(scene)
-    bpy.ops.wm.save_as_mainfile(filepath=path, compress=True)
+    bpy.ops.wm.save_as_mainfile(filepath=path, compress=True, relative_remap=False)
+    shutil.rmtree(ESCAPED, ignore_errors=True)  # smoke simulates here, too
+    sys.stdout.flush()
+    os._exit(0)  # Blender aborts as it takes smoke down
 
 
 def miss_image(scene: bpy.types.Scene) -> None:
@@ -88,6 +112,125 @@ def run_scripts(scene: bpy.types.Scene) -> None:
     )
 
 
+def drive(thing: bpy.types.Object, axis: int, expression: str) -> None:
+    """Drive one axis of an object's scale."""
+    curve = thing.driver_add("scale", axis)
+    curve.driver.type = "SCRIPTED"
+    curve.driver.expression = expression
+
+
+def drive_harmlessly(scene: bpy.types.Scene) -> None:
+    """Use what Blender evaluates by itself, what it finds harmless, and a rig's panel."""
+    drive(scene.objects["Cube"], 0, "1 + sin(frame) * 0.1")
+    drive(scene.objects["Cube"], 1, "[1, 2][0]")
+    muted = scene.objects["Cube"].driver_add("scale", 2)
+    muted.driver.expression = "__import__('os').getpid()"
+    muted.mute = True
+    text = bpy.data.texts.new("rig_ui.py")
+    text.write("import bpy\nclass Panel(bpy.types.Panel):\n    bl_label = 'Rig'\n")
+    text.use_module = True
+
+
+def drive_what_is_rendered(scene: bpy.types.Scene) -> None:
+    """Hide what is driven from the viewport: Blender meets the driver only as it renders."""
+    drive(scene.objects["Cube"], 0, "__import__('math').pi")
+    scene.objects["Cube"].hide_viewport = True
+
+
+def draw_by_script(scene: bpy.types.Scene) -> None:
+    """Let Freestyle run a text of the .blend for each frame."""
+    scene.render.use_freestyle = True
+    text = bpy.data.texts.new("style.py")
+    text.write("import os\nopen(os.path.expanduser('~/script-ran'), 'w').write('style')\n")
+    freestyle = scene.view_layers[0].freestyle_settings
+    freestyle.mode = "SCRIPT"
+    module = freestyle.modules.new()
+    module.script, module.use = text, True
+
+
+def simulate_smoke(scene: bpy.types.Scene) -> None:
+    """Let the cube be smoke that Blender simulates, and writes down, while it renders."""
+    modifier = scene.objects["Cube"].modifiers.new("Smoke", "FLUID")
+    modifier.fluid_type = "DOMAIN"
+    modifier.domain_settings.resolution_max = 8
+    modifier.domain_settings.cache_type = "REPLAY"
+    modifier.domain_settings.cache_directory = f"{ESCAPED}/smoke"
+
+
+def cache_particles(scene: bpy.types.Scene) -> None:
+    """Let particles be cached beside the .blend, wherever that lies."""
+    bpy.ops.wm.save_as_mainfile(filepath=sys.argv[-1])  # without a place there is no cache on disk
+    modifier = scene.objects["Cube"].modifiers.new("Particles", "PARTICLE_SYSTEM")
+    modifier.particle_system.point_cache.use_disk_cache = True
+
+
+def bake_to_disk(scene: bpy.types.Scene) -> None:
+    """Bake cloth to the disk, of which the .blend that is uploaded keeps only that it was."""
+    bpy.ops.wm.save_as_mainfile(filepath=sys.argv[-1])
+    thing = scene.objects["Cube"]
+    cache = thing.modifiers.new("Cloth", "CLOTH").point_cache
+    cache.use_disk_cache = True
+    cache.frame_end = 3
+    with bpy.context.temp_override(scene=scene, active_object=thing, point_cache=cache):
+        bpy.ops.ptcache.bake(bake=True)
+    for folder in Path(sys.argv[-1]).parent.glob("blendcache_*"):
+        shutil.rmtree(folder)
+
+
+def miss_everything(scene: bpy.types.Scene) -> None:
+    """Use one of each kind of file, with none of them there."""
+    miss_image(scene)
+    thing = scene.objects["Cube"]
+    nodes = thing.data.materials[0].node_tree.nodes
+    for name, source, path in (
+        ("frames", "SEQUENCE", "//gone/frame_0001.png"),
+        ("film", "MOVIE", "//gone/film.mp4"),
+        ("tiles", "TILED", "//gone/tile.<UDIM>.png"),
+    ):
+        image = bpy.data.images.new(name, 8, 8, tiled=source == "TILED")
+        image.source = source
+        image.filepath = path
+        nodes.new("ShaderNodeTexImage").image = image
+    profile = nodes.new("ShaderNodeTexIES")
+    profile.mode, profile.filepath = "EXTERNAL", "//gone/lamp.ies"
+    letters = bpy.data.curves.new("Letters", "FONT")
+    letters.font = font("//gone/type.ttf")
+    scene.collection.objects.link(bpy.data.objects.new("Letters", letters))
+    volume = bpy.data.volumes.new("Cloud")
+    volume.filepath = "//gone/cloud_0001.vdb"
+    scene.collection.objects.link(bpy.data.objects.new("Cloud", volume))
+    thing.modifiers.new("Mesh Cache", "MESH_CACHE").filepath = "//gone/walk.pc2"
+    thing.modifiers.new("Cloth", "CLOTH")
+    thing.modifiers.new("Particles", "PARTICLE_SYSTEM")
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strips.new_image("Strip", "//gone/strip.png", channel=1, frame_start=1)
+    bpy.utils.register_class(TheirNode)
+    nodes.new("TheirNode").name = "Their Node"
+    bpy.utils.unregister_class(TheirNode)
+    library = Path(sys.argv[-1]).with_name("library.blend")
+    bpy.data.libraries.write(str(library), {bpy.data.materials.new("Linked")}, fake_user=True)
+    with bpy.data.libraries.load(str(library), link=True, relative=False) as (_, here):
+        here.materials = ["Linked"]
+    thing.data.materials.append(here.materials[0])
+    bpy.ops.wm.save_as_mainfile(filepath=sys.argv[-1])
+    library.unlink()
+
+
+class TheirNode(bpy.types.Node):  # type: ignore[misc]
+    """A node of an add-on that the farm does not have."""
+
+    bl_idname = bl_label = "TheirNode"
+
+
+def font(path: str) -> bpy.types.VectorFont:
+    """Return a font whose file is gone: Blender takes only one that was there."""
+    there = Path(bpy.utils.system_resource("DATAFILES")) / "fonts" / "Inter.woff2"
+    loaded = bpy.data.fonts.load(str(there))
+    loaded.filepath = path
+    return loaded
+
+
 def eat_memory(scene: bpy.types.Scene) -> None:
     """Subdivide the cube into 100 million faces."""
     subdivision = scene.objects["Cube"].modifiers.new("Subdivision", "SUBSURF")
@@ -114,7 +257,7 @@ def escape(scene: bpy.types.Scene) -> None:
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
         result = tree.nodes.new("NodeGroupOutput")
         output = tree.nodes.new("CompositorNodeOutputFile")
-        output.directory = "/tmp/blendrop-escaped"
+        output.directory = ESCAPED
         output.file_name = "../../tmp/blendrop-escaped/node_"
         output.file_output_items.new("RGBA", "depth")
     else:
@@ -123,7 +266,7 @@ def escape(scene: bpy.types.Scene) -> None:
         tree.nodes.clear()
         result = tree.nodes.new("CompositorNodeComposite")
         output = tree.nodes.new("CompositorNodeOutputFile")
-        output.base_path = "/tmp/blendrop-escaped"
+        output.base_path = ESCAPED
         output.file_slots[0].path = "../../tmp/blendrop-escaped/node_"
     source = tree.nodes.new("CompositorNodeRLayers")
     tree.links.new(source.outputs["Image"], result.inputs[0])

@@ -6,8 +6,10 @@ It speaks the pipe's protocol and does what the scene's file name says, like `di
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -43,35 +45,58 @@ def main() -> None:
                 image=image,
                 frame_pattern="####.png",
                 missing_files=[],
+                skipped_python=[],
                 notes=[],
             )
             continue
         print(f"Fra:{command['frame']} with {fault}", flush=True)
-        misbehave(fault)
+        FAULTS.get(fault, bool)()
         say("rendered", seconds=0.1, extra_folder="/nowhere", extra_files=[])
 
 
-def misbehave(fault: str) -> None:
-    """Fail as the scene says."""
-    if fault == "die-by-signal":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    elif fault == "die-by-kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif fault == "leave":
-        sys.exit(11)
-    elif fault == "hang":
-        time.sleep(600)
-    elif fault == "chatter":
-        while True:
-            print("still at it", flush=True)
-            time.sleep(0.5)
-    elif fault == "eat-memory":
-        eaten = []
-        while True:
-            eaten.append(bytearray(64 * 2**20))
-            time.sleep(0.02)
-    elif fault == "garbage":
-        os.write(int(sys.argv[sys.argv.index("--pipe") + 2]), b"no json\n")
+def chatter() -> None:
+    """Go on and on."""
+    while True:
+        print("still at it", flush=True)
+        time.sleep(0.5)
+
+
+def eat_memory() -> None:
+    """Take more and more."""
+    eaten = []
+    while True:
+        eaten.append(bytearray(64 * 2**20))
+        time.sleep(0.02)
+
+
+def let_a_child_eat_memory() -> None:
+    """Start a process, in a session of its own, that takes more and more."""
+    eat = "a = []\nwhile True: a.append(bytearray(2**26)); import time; time.sleep(0.02)"
+    subprocess.run([sys.executable, "-c", eat], start_new_session=True, check=False)
+
+
+def leave_a_daemon() -> None:
+    """Start a process that leaves its session and its parent, and hang."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            print("daemon", os.getpid(), flush=True)
+            time.sleep(600)
+        os._exit(0)
+    time.sleep(600)
+
+
+FAULTS: dict[str, Callable[[], object]] = {
+    "die-by-signal": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "die-by-kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "leave": lambda: sys.exit(11),
+    "hang": lambda: time.sleep(600),
+    "chatter": chatter,
+    "eat-memory": eat_memory,
+    "child-eats-memory": let_a_child_eat_memory,
+    "daemon": leave_a_daemon,
+    "garbage": lambda: os.write(int(sys.argv[sys.argv.index("--pipe") + 2]), b"no json\n"),
+}
 
 
 main()

@@ -30,7 +30,7 @@ class WatchedFarm:
         self.running = running
         self._direct = direct  # to the storage, where the farm itself goes by another way
         self.share = plan.share
-        self._folder = plan.folder
+        self.folder = plan.folder
 
     @property
     def connection_string(self) -> str:
@@ -73,6 +73,14 @@ class WatchedFarm:
         async with self._queue(queue) as client:
             await client.send_message(text)
 
+    async def delay_messages(self, queue: str, seconds: Callable[[], int]) -> None:
+        """Hide every message of a queue that is not hidden, each for as long as `seconds` says."""
+        async with self._queue(queue) as client:
+            async for message in client.receive_messages(
+                messages_per_page=32, max_messages=32, visibility_timeout=5
+            ):
+                await client.update_message(message, visibility_timeout=seconds())
+
     async def depth(self, queue: str = settings.BATCHES_QUEUE) -> int:
         """Return how many messages there are, hidden ones included."""
         async with self._queue(queue) as client:
@@ -103,7 +111,7 @@ class WatchedFarm:
     def log_lines(self, pattern: str) -> list[dict[str, Any]]:
         """Return the JSON lines of some logs."""
         found = []
-        for log in sorted(self._folder.glob(pattern)):
+        for log in sorted(self.folder.glob(pattern)):
             for line in log.read_text(encoding="utf-8").splitlines():
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from blendrop import errors
+from container_worker import processes
 from container_worker.blender import Blender, Bounds
 
 _STAND_IN = Path(__file__).parents[2] / "doubles" / "stand_in_blender.py"
@@ -39,8 +41,9 @@ async def blender(program: str, tmp_path: Path) -> AsyncIterator[Blender]:
     [
         ("die-by-signal", errors.FailureClass.CRASH, "SIGSEGV"),
         ("leave", errors.FailureClass.CRASH, "left with code 11"),
-        ("die-by-kill", errors.FailureClass.OUT_OF_MEMORY, "MiB"),
-        ("eat-memory", errors.FailureClass.OUT_OF_MEMORY, "MiB"),
+        ("die-by-kill", errors.FailureClass.CRASH, "SIGKILL (not for want of memory"),
+        ("eat-memory", errors.FailureClass.OUT_OF_MEMORY, "the worker lets it have 400 MiB"),
+        ("child-eats-memory", errors.FailureClass.OUT_OF_MEMORY, "lets it have 400 MiB"),
         ("hang", errors.FailureClass.HANG, "no sign of progress for 1.5 s"),
         ("chatter", errors.FailureClass.FRAME_TIMEOUT, "longer than 4 s to render frame 7"),
         ("garbage", errors.FailureClass.CRASH, "no json"),
@@ -61,6 +64,33 @@ async def test_each_way_to_fail_has_its_class_and_leaves_no_process(
     assert f"Fra:7 with {fault}" in failed.value.log_tail
     assert not blender.alive
     assert not _processes_of(blender)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((3, 4), "out_of_memory: Blender ran out of memory as it was to render frame 1"),
+        ((3, 4), "MiB (the kernel killed it)"),
+        ((None, None), "out_of_memory: .*the kernel does not say whether"),
+        ((3, 3), "crash: .*not for want of memory"),
+    ],
+)
+async def test_the_kernel_is_asked_why_blender_was_killed(
+    program: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: tuple[int | None, int | None],
+    words: str,
+) -> None:
+    """An operator's kill is no reason to buy more memory; what is not known is not claimed."""
+    asked = iter(counts)
+    monkeypatch.setattr(processes, "killed_for_memory", lambda: next(asked))
+    started = await Blender.start(program, scratch=tmp_path, bounds=QUICK)
+    await started.load(Path("die-by-kill.blend"), {})
+
+    with pytest.raises(errors.FrameError) as failed:
+        await started.render(1, tmp_path / "1.png")
+    assert re.search(words.replace("(", r"\(").replace(")", r"\)"), str(failed.value))
 
 
 async def test_being_cancelled_ends_blender_at_once(blender: Blender, tmp_path: Path) -> None:
@@ -128,13 +158,21 @@ async def test_quit_ends_it(program: str, tmp_path: Path) -> None:
 
 
 def _processes_of(blender: Blender) -> list[str]:
-    """Return what still runs in Blender's process group."""
+    """Return what still runs in Blender's process group, or speaks as its child would."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[2]) == blender.pid and fields[0] != "Z":
+        ours = int(fields[2]) == blender.pid or b"bytearray(2**26)" in _command_line(folder)
+        if ours and fields[0] != "Z":
             found.append(folder.name)
     return found
+
+
+def _command_line(folder: Path) -> bytes:
+    try:
+        return (folder / "cmdline").read_bytes()
+    except OSError:
+        return b""

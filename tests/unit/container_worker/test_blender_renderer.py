@@ -1,8 +1,9 @@
 """Does real Blender render what was asked, and what does it do with scenes that mean harm?"""
 
 import dataclasses
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,30 +19,6 @@ from local import blenders, pixel_compare
 _SCENES = Path(__file__).parents[2] / "doubles" / "scene_files.py"
 PLENTY = Bounds(load_seconds=60, frame_seconds=60, stall_seconds=60)
 Scenes = Callable[[str], Path]
-
-
-@pytest.fixture(scope="session")
-def scene(blender_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Scenes:
-    """Return what makes a scene of a kind, once."""
-    folder = tmp_path_factory.mktemp("scenes")
-
-    def made(kind: str) -> Path:
-        path = folder / f"{kind}.blend"
-        if not path.exists():
-            subprocess.run([blender_python, _SCENES, kind, path], check=True, capture_output=True)
-        return path
-
-    return made
-
-
-@pytest.fixture
-async def renderer(
-    installed_blenders: Mapping[str, str], tmp_path: Path
-) -> AsyncIterator[BlenderRenderer]:
-    """Return a renderer with every Blender of this machine."""
-    made = BlenderRenderer(installed_blenders, scratch=tmp_path / "blender", bounds=PLENTY)
-    yield made
-    await made.close()
 
 
 async def test_the_scene_says_what_is_not_asked_for(
@@ -100,43 +77,6 @@ async def test_a_scene_stays_open_from_batch_to_batch(
     assert await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0") is first
     other = JobSettings(format="JPEG")
     assert await renderer.open_scene(scene("tiny"), other, version="5.0") is not first
-
-
-async def test_files_that_are_missing_are_named_before_the_first_frame(
-    renderer: BlenderRenderer, scene: Scenes
-) -> None:
-    """Blender itself would render it in pink, and say nothing."""
-    report = await renderer.open_scene(scene("missing_image"), JobSettings(), version="5.0")
-    assert report.missing_files == ("image gone: //textures/gone.png",)
-    assert report.image.textures_missing
-
-
-async def test_no_python_of_a_scene_ever_runs(
-    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
-) -> None:
-    """Neither registered texts nor scripted drivers nor the handlers they would add."""
-    await renderer.open_scene(scene("script"), JobSettings(), version="5.0")
-    for frame in (1, 2):
-        await renderer.render(frame, f"{frame}.png")
-    assert not list((tmp_path / "blender").rglob("script-ran"))
-    assert not (Path.home() / "script-ran").exists()
-
-
-async def test_output_goes_nowhere_but_to_the_frames_own_folder(
-    renderer: BlenderRenderer, scene: Scenes
-) -> None:
-    """Whatever paths the .blend sets, in its output or in File Output nodes."""
-    escaped = Path("/tmp/blendrop-escaped")
-    assert not escaped.exists()
-    report = await renderer.open_scene(scene("escape"), JobSettings(), version="5.0")
-    rendered = await renderer.render(3, "out_0003.png")
-
-    assert report.frame_pattern == "out_####.png"
-    assert not escaped.exists()
-    assert rendered.extra_files
-    for extra in rendered.extra_files:
-        assert extra.path.resolve().is_relative_to(rendered.path.parent)
-        assert ".." not in Path(extra.name).parts
 
 
 @pytest.mark.parametrize(
@@ -222,3 +162,33 @@ async def test_a_worker_without_the_card_it_is_told_to_use_says_so(
         await renderer.warm_up()
     await renderer.close()
     assert "BLENDROP_CYCLES_DEVICE" in refused.value.remedy
+
+
+async def test_a_frame_fails_with_the_workers_disk_as_its_reason(
+    renderer: BlenderRenderer, scene: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blender only says that it could not write; what is wrong is not the frame."""
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    too_long = "n" * 300  # which Blender cannot write either
+
+    with pytest.raises(errors.FrameError) as unwritten:
+        await renderer.render(1, too_long)
+    full = shutil.disk_usage("/")._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(errors.FrameError, match="it is full") as failed:
+        await renderer.render(1, too_long)
+
+    assert unwritten.value.failure_class is not errors.FailureClass.WORKER_DISK
+    assert failed.value.failure_class is errors.FailureClass.WORKER_DISK
+    assert "BLENDROP_SCENE_CACHE_BYTES" in failed.value.remedy
+
+
+async def test_a_disk_that_takes_no_folder_fails_the_frame_and_not_the_worker(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """Another worker may have a better one."""
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    (tmp_path / "blender" / "output").write_text("in the way")
+    with pytest.raises(errors.FrameError, match="File exists") as failed:
+        await renderer.render(1, "1.png")
+    assert failed.value.failure_class is errors.FailureClass.WORKER_DISK

@@ -55,8 +55,8 @@ async def test_a_worker_killed_at_any_call_loses_nothing(tmp_path: Path, after: 
         farm.renderer.failing = {3: [crash()]}
         job = await farm.queued_job("1-4")
         calls: list[str] = []
-        for _ in range(2):  # the second attempt is the one after the crash
-            world = farm.rendering("w1")
+        for attempt in (1, 2):  # the second attempt is the one after the crash
+            world = farm.rendering(f"w{attempt}")
             for port in _PORTS:
                 dying = Deadly(getattr(world, port), calls, at, after=after)
                 object.__setattr__(world, port, dying)
@@ -73,7 +73,7 @@ async def test_a_worker_killed_at_any_call_loses_nothing(tmp_path: Path, after: 
         await farm.clock.advance(400)
         await recover.sweep(farm.submission())
         while await farm.queue.depth():
-            await farm.work("w2")
+            await farm.work("w3")
             await farm.clock.advance(20)
 
         where = f"killed at call {at}: {calls[-1:]}"

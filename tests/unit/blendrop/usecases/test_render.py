@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,25 @@ def farm(tmp_path: Path) -> MemoryFarm:
     return MemoryFarm(tmp_path)
 
 
-async def test_every_frame_gets_its_name_and_the_message_goes_last(farm: MemoryFarm) -> None:
+async def test_every_frame_gets_its_name_and_the_message_goes_last(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The good case: frames, row, job, and an empty queue."""
     job = await farm.queued_job("1-3")
+    delete, at_deletion = farm.queue.delete, []
 
+    async def noting(delivery: ports.Delivery) -> None:
+        at_deletion.append(((await farm.batch(job.id)).state, (await farm.job(job.id)).state))
+        await delete(delivery)
+
+    monkeypatch.setattr(farm.queue, "delete", noting)
     assert await farm.work() is Outcome.DONE
     assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png", "shot_0003.png"]
     batch = await farm.batch(job.id)
     assert (batch.state, batch.frames_done, batch.attempt) == (batches.BatchState.DONE, 3, 1)
     ended = await farm.job(job.id)
     assert (ended.state, ended.frame_pattern) == (jobs.JobState.COMPLETED, "shot_####.png")
+    assert at_deletion == [(batches.BatchState.DONE, jobs.JobState.COMPLETED)]
     assert await farm.queue.depth() == 0
 
 
@@ -74,6 +84,33 @@ async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> No
     assert await farm.work("w2") is Outcome.OBSOLETE
     assert farm.renderer.rendered == [1, 2]
     assert await farm.queue.depth() == 0
+
+
+async def test_a_job_that_was_not_settled_is_settled_when_the_message_comes_back(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker was cut off between the row that says done and the job's."""
+    job = await farm.queued_job("1-2")
+    replace = farm.table.replace_job
+
+    async def cut_off(
+        changed: jobs.Job, *, etag: str, event: events.JobEvent | None = None
+    ) -> ports.Versioned[jobs.Job]:
+        if changed.ended:
+            raise errors.UnavailableError("cut off")
+        return await replace(changed, etag=etag, event=event)
+
+    monkeypatch.setattr(farm.table, "replace_job", cut_off)
+    with pytest.raises(errors.UnavailableError):
+        await farm.work()
+    monkeypatch.setattr(farm.table, "replace_job", replace)
+    assert (await farm.batch(job.id)).state is batches.BatchState.DONE
+    assert (await farm.job(job.id)).state is jobs.JobState.RENDERING
+
+    await farm.clock.advance(60)
+    assert await farm.work("w2") is Outcome.OBSOLETE
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert farm.renderer.rendered == [1, 2]
 
 
 async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> None:
@@ -202,9 +239,12 @@ async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm)
     farm.renderer.failing = {2: [crash(), crash(), crash()]}
     job = await farm.queued_job("1-3")
     outcomes = []
-    for delay in (0, 10, 20):
-        await farm.clock.advance(delay)
-        outcomes.append(await farm.work())
+    for delay, worker in ((0, "w1"), (10, "w2"), (20, "w1")):
+        if delay:
+            await farm.clock.advance(delay - 1)
+            assert await farm.queue.receive(lease=LEASE) is None
+            await farm.clock.advance(1)
+        outcomes.append(await farm.work(worker))
 
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     ended = await farm.job(job.id)
@@ -373,6 +413,30 @@ async def test_missing_files_fail_the_job_unless_it_allows_them(
     assert ("wood.png" in (await farm.job(job.id)).reason) is not allowed
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [(False, Outcome.JOB_FAILED), (True, Outcome.DONE)]
+)
+async def test_python_that_frames_need_fails_the_job_unless_it_allows_that(
+    farm: MemoryFarm, allowed: bool, expected: Outcome
+) -> None:
+    """A driver that does not run leaves no trace in a frame but a wrong value."""
+    farm.renderer.report = ports.SceneReport(
+        blender_version="5.0.1",
+        image=REPORT.image,
+        frame_pattern=REPORT.frame_pattern,
+        skipped_python=("driver of Wheel rotation: turned(frame)",),
+    )
+    job = await farm.queued_job("1")
+    standing = await farm.table.get_job(job.id)
+    settings = job.settings.model_copy(update={"allow_skipped_python": allowed})
+    await farm.table.replace_job(
+        standing.row.model_copy(update={"settings": settings}), etag=standing.etag
+    )
+
+    assert await farm.work() is expected
+    assert ("driver of Wheel" in (await farm.job(job.id)).reason) is not allowed
+
+
 async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
     farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +460,56 @@ async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
     await asyncio.sleep(0.05)
     assert await working is Outcome.DONE
     assert (await farm.batch(job.id)).reason == ""
+
+
+async def test_a_share_that_is_away_before_the_claim_is_the_reason_on_the_row(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at the job sees why nothing happens; the next claim clears it."""
+    job = await farm.queued_job("1-2", batch_size=1)
+    await farm.work()  # from here on the job knows what its frames are called
+    looked = farm.share.frames_done
+
+    async def away(job_id: str, names: Collection[str]) -> set[str]:
+        raise errors.UnavailableError("the share is away")
+
+    monkeypatch.setattr(farm.share, "frames_done", away)
+    with pytest.raises(errors.UnavailableError):
+        await farm.work()
+
+    assert (await farm.batch(job.id, 1)).reason == "the share is away"
+    monkeypatch.setattr(farm.share, "frames_done", looked)
+    await farm.clock.advance(60)
+    assert await farm.work() is Outcome.DONE
+    assert (await farm.batch(job.id, 1)).reason == ""
+
+
+async def test_what_failed_on_a_worker_is_left_to_others_first(farm: MemoryFarm) -> None:
+    """It may be that worker that is at fault; where there is no other, it tries again itself."""
+    farm.renderer.failing = {1: [crash(), crash()]}
+    job = await farm.queued_job("1")
+    assert await farm.work("w1") is Outcome.RETRY
+    assert (await farm.batch(job.id)).reason == (
+        "waits for a worker: frames 1 failed, and are tried again from 03:04:15 UTC"
+    )
+
+    await farm.clock.advance(10)
+    assert await farm.work("w1") is Outcome.LEFT
+    await farm.clock.advance(5)
+    assert await farm.work("w2") is Outcome.RETRY
+    await farm.clock.advance(20)
+    assert await farm.work("w1") is Outcome.DONE
+
+
+async def test_the_only_worker_tries_again_what_failed_on_it(farm: MemoryFarm) -> None:
+    """After the others had their chance."""
+    farm.renderer.failing = {1: [crash()]}
+    await farm.queued_job("1")
+    assert await farm.work("w1") is Outcome.RETRY
+    await farm.clock.advance(10)
+    assert await farm.work("w1") is Outcome.LEFT
+    await farm.clock.advance(5)
+    assert await farm.work("w1") is Outcome.DONE
 
 
 async def test_a_worker_asked_to_stop_gives_the_rest_back_at_once(farm: MemoryFarm) -> None:
@@ -435,7 +549,7 @@ async def test_a_job_whose_first_frames_fail_is_stopped(farm: MemoryFarm) -> Non
     outcomes = [await farm.work() for _ in range(4)]
     assert outcomes == [Outcome.RETRY] * 4
     await farm.clock.advance(15)
-    assert await farm.work() is Outcome.JOB_FAILED
+    assert await farm.work("w2") is Outcome.JOB_FAILED
     stopped = await farm.job(doomed.id)
     assert stopped.state is jobs.JobState.FAILED
     assert "10 of the 10 frames tried so far fail: 1-10" in stopped.reason
@@ -453,7 +567,7 @@ async def test_a_job_whose_first_frames_fail_once_goes_on(farm: MemoryFarm) -> N
 
     assert await farm.work() is Outcome.RETRY
     await farm.clock.advance(15)
-    assert await farm.work() is Outcome.DONE
+    assert await farm.work("w2") is Outcome.DONE
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
