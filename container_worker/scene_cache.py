@@ -1,8 +1,8 @@
 """Where on this worker's disk is a scene?
 
 A file's folder comes from the blob's name and ETag, so that a cached file can only be the version
-that was asked for; the file is called as it was uploaded, since output names of a .blend may be made
-from it (`{blend_name}`). The least recently used ones make room for new ones.
+that was asked for; the file is called as it was uploaded, since a .blend may name its frames after
+itself (`{blend_name}`). The least recently used ones make room for new ones.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ import numpy as np
 import OpenImageIO as oiio
 
 from blendrop import errors
-from blendrop.adapters import exr_passes
+from blendrop.adapters import exr_passes, frame_previews
 from blendrop.domain import images
 
 # Blender's names of formats, and OpenImageIO's.
@@ -57,7 +57,14 @@ oiio.attribute("threads", 1)  # the renderer has the cores
 
 
 class OpenImageIOVerifier:
-    """Carries out `ports.ImageVerifier`."""
+    """Carries out `ports.ImageVerifier` and `ports.PreviewMaker`.
+
+    The pixels that were verified last are kept until their preview is drawn: to decode a large
+    image takes longer than anything else that is done with it.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Path, Pixels] | None = None
 
     async def verify(
         self, path: Path, expected: images.ExpectedImage
@@ -67,10 +74,39 @@ class OpenImageIOVerifier:
         Raises:
             FrameError: there is no image, it does not decode whole, or it is not as expected.
         """
-        return await asyncio.to_thread(_verify, path, expected)
+        self._last = None
+        pixels, flags = await asyncio.to_thread(_verify, path, expected)
+        self._last = (path, pixels)
+        return flags
+
+    async def preview(self, display: Path) -> Path:
+        """Return a small JPEG of a display-referred image, beside it.
+
+        Raises:
+            FrameError: the image cannot be read, or the JPEG not written.
+        """
+        last, self._last = self._last, None
+        pixels = last[1] if last and last[0] == display else None
+        return await asyncio.to_thread(_preview, display, pixels)
 
 
-def _verify(path: Path, expected: images.ExpectedImage) -> frozenset[images.FrameFlag]:
+def _preview(display: Path, pixels: Pixels | None) -> Path:
+    if pixels is None:
+        file = oiio.ImageInput.open(str(display), oiio.ImageSpec())
+        if file is None:
+            raise _damaged(oiio.geterror())
+        try:
+            pixels = _decoded(file)
+        finally:
+            file.close()
+    to = display.with_name(f"{display.name}.preview.jpg")
+    frame_previews.write(frame_previews.shrunk(pixels), to)
+    return to
+
+
+def _verify(
+    path: Path, expected: images.ExpectedImage
+) -> tuple[Pixels, frozenset[images.FrameFlag]]:
     if not path.is_file() or path.stat().st_size == 0:
         raise errors.FrameError(
             errors.FailureClass.NO_IMAGE, "Blender said that it was done but left no image", _LOOK
@@ -80,11 +116,12 @@ def _verify(path: Path, expected: images.ExpectedImage) -> frozenset[images.Fram
         raise _damaged(oiio.geterror())
     try:
         _compare(file, expected)
-        flags = _flags(_decoded(file), file.spec().channelnames, expected)
+        pixels = _decoded(file)
+        flags = _flags(pixels, file.spec().channelnames, expected)
     finally:
         file.close()
     _refuse_cut_off(path, expected.file_format)
-    return flags
+    return pixels, flags
 
 
 def _refuse_cut_off(path: Path, file_format: str) -> None:

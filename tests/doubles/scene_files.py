@@ -24,7 +24,8 @@ KINDS = {
     "odd_output": "a cropped border, wide pixels, no extension, no overwriting, a template as name",
     "no_layer": "no view layer that is enabled",
     "format_TIFF": "that format, and so for each that Blender has",
-    "filmic": "a bright colour management that is not the default",
+    "filmic": "a colour management that is not the default, and an image that is mirrored",
+    "standard": "the same in another view transform",
 }
 
 
@@ -79,6 +80,7 @@ def main(kind: str, path: str) -> None:
         "odd_output": write_oddly,
         "no_layer": turn_layers_off,
         "filmic": grade,
+        "standard": grade_otherwise,
     }.get(kind, bool)(scene)
     if kind.startswith("format_"):
         render.image_settings.file_format = kind.removeprefix("format_")
@@ -278,8 +280,14 @@ def turn_layers_off(scene: bpy.types.Scene) -> None:
     scene.view_layers[0].use = False
 
 
+def grade_otherwise(scene: bpy.types.Scene) -> None:
+    """Look at the same through Standard."""
+    grade(scene)
+    scene.view_settings.view_transform = "Standard"
+
+
 def grade(scene: bpy.types.Scene) -> None:
-    """Light it, and look at it through Filmic with a look and an exposure of its own."""
+    """Light it, look at it through Filmic with an exposure of its own, and mirror it."""
     scene.world = bpy.data.worlds.new("World")
     if not scene.world.use_nodes:
         scene.world.use_nodes = True
@@ -291,6 +299,11 @@ def grade(scene: bpy.types.Scene) -> None:
     scene.cycles.samples = 4
     scene.view_settings.view_transform = "Filmic"
     scene.view_settings.exposure = 0.7
+    scene.view_layers.new("Second")
+    tree, result = composite(scene)
+    flip = tree.nodes.new("CompositorNodeFlip")
+    tree.links.new(result.inputs[0].links[0].from_socket, flip.inputs["Image"])
+    tree.links.new(flip.outputs["Image"], result.inputs[0])
 
 
 if __name__ == "__main__":

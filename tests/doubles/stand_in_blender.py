@@ -48,7 +48,14 @@ def main() -> None:
             continue
         print(f"Fra:{command['frame']} with {fault}", flush=True)
         misbehave(fault)
-        say("rendered", seconds=0.1, extra_folder="/nowhere", extra_files=[])
+        say(
+            "rendered",
+            seconds=0.1,
+            display="",
+            display_problem="it is a stand-in",
+            extra_folder="/nowhere",
+            extra_files=[],
+        )
 
 
 def misbehave(fault: str) -> None:
