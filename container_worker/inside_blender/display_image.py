@@ -33,6 +33,8 @@ def write(scene: Any, frame: Path) -> tuple[str, str]:
     """
     if scene.render.image_settings.file_format in _SHOWN_AS_THEY_ARE:
         return str(frame), ""
+    if scene.render.use_multiview and not _has_both_eyes(scene.render):
+        return "", "the scene has views other than left and right, which no PNG can show"
     path = frame.with_name(f"{frame.name}.display.png")
     try:
         with _as_png(scene.render):
@@ -42,22 +44,23 @@ def write(scene: Any, frame: Path) -> tuple[str, str]:
     return str(path), ""
 
 
+def _has_both_eyes(render: Any) -> bool:
+    return {"left", "right"} <= {view.name for view in render.views if view.use}
+
+
 @contextlib.contextmanager
 def _as_png(render: Any) -> Iterator[None]:
-    """Set the output to PNG, of one view, and back to every bit of what it was."""
+    """Set the output to PNG, of both eyes in one, and back to every bit of what it was."""
     image = render.image_settings
     names = [name for name in _PNG if hasattr(image, name)]
     # Each may change those after it, and not every format knows every format of views.
     kept = {name: getattr(image, name) for name in [*names, "views_format"]}
-    several_views = render.use_multiview
     try:
         for name in names:
             setattr(image, name, _PNG[name])
-        # Together they give the first view in the file itself; Individual gives it a suffix.
-        image.views_format = "STEREO_3D"
-        render.use_multiview = False
+        if render.use_multiview:
+            image.views_format = "STEREO_3D"  # otherwise each view would be a file of its own
         yield
     finally:
-        render.use_multiview = several_views
         for name, value in kept.items():
             setattr(image, name, value)
