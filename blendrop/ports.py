@@ -331,6 +331,9 @@ class RenderedFrame:
 
     path: Path  # of its image, on the worker's own disk until the next frame is rendered
     seconds: float  # wall time in Blender
+    # How it looks: Blender's own rendition where the image is scene-linear, else the image; None
+    # where Blender could not give one.
+    display: Path | None
     extra_files: tuple[ExtraFile, ...] = ()
 
 
@@ -375,6 +378,18 @@ class ImageVerifier(Protocol):
 
         Raises:
             FrameError: there is no image, it does not decode whole, or it is not as expected.
+        """
+        ...
+
+
+class PreviewMaker(Protocol):
+    """What draws a small picture of a frame, for people to look at."""
+
+    async def preview(self, display: Path) -> Path:
+        """Return a small JPEG of a display-referred image, beside it on the worker's own disk.
+
+        Raises:
+            FrameError: the image cannot be read, or the JPEG not written.
         """
         ...
 

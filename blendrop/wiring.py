@@ -131,6 +131,7 @@ def rendering(
     # Only workers decode images: the functions start without the library that does.
     from blendrop.adapters import frame_images  # noqa: PLC0415
 
+    images = frame_images.OpenImageIOVerifier()
     return Rendering(
         worker=worker_name(chosen),
         jobs=store.jobs,
@@ -139,7 +140,8 @@ def rendering(
         scenes=scenes,
         share=frame_folder.FrameFolder(chosen.frame_share),
         renderer=renderer,
-        verifier=frame_images.OpenImageIOVerifier(),
+        verifier=images,
+        previews=images,
         clock=system_clock.SystemClock(),
         stopping=stopping,
         lease=datetime.timedelta(seconds=chosen.lease_seconds),

@@ -82,10 +82,13 @@ class BlenderRenderer:
             raise
         finally:
             self._log = self._blender.last_log()
+        if not (display := rendered["display"]):
+            log.warning("preview_failed", frame=frame, reason=rendered["display_problem"])
         folder = Path(rendered["extra_folder"])
         return ports.RenderedFrame(
             path=to,
             seconds=rendered["seconds"],
+            display=Path(display) if display else None,
             extra_files=tuple(
                 ports.ExtraFile(name=name, path=folder / name) for name in rendered["extra_files"]
             ),

@@ -1,13 +1,15 @@
 """Where on this worker's disk is a scene?
 
-A file's name comes from the blob's name and ETag, so that a cached file can only be the version
-that was asked for. The least recently used ones make room for new ones.
+A file's folder comes from the blob's name and ETag, so that a cached file can only be the version
+that was asked for; the file is called as it was uploaded, since a .blend may name its frames after
+itself (`{blend_name}`). The least recently used ones make room for new ones.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import structlog
 
@@ -15,6 +17,8 @@ from blendrop import errors, ports
 from blendrop.domain import jobs
 
 log = structlog.stdlib.get_logger(__name__)
+
+_STEM_BYTES = 200
 
 
 class SceneCache:
@@ -34,12 +38,13 @@ class SceneCache:
             UnavailableError: the store is away, or the disk is full.
         """
         digest = hashlib.sha256(f"{scene.name}\n{scene.etag}".encode()).hexdigest()[:32]
-        path = self._folder / f"{digest}.blend"
+        path = self._folder / digest / f"{_stem(scene.name)}.blend"
         if await asyncio.to_thread(self._have, path, scene.size):
             return path
         log.info("scene_download", scene=scene.name, bytes=scene.size)
         try:
             await asyncio.to_thread(self._make_room, scene.size)
+            path.parent.mkdir(parents=True, exist_ok=True)
             await self._store.download(scene, path)
         except OSError as failed:
             raise errors.UnavailableError(
@@ -59,11 +64,18 @@ class SceneCache:
 
     def _make_room(self, size: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        by_age = sorted(self._folder.glob("*.blend"), key=lambda file: file.stat().st_mtime)
+        by_age = sorted(self._folder.glob("*/*.blend"), key=lambda file: file.stat().st_mtime)
         total = sum(file.stat().st_size for file in by_age)
         for file in by_age:
             if total + size <= self._largest:
                 return
             total -= file.stat().st_size
             file.unlink()
+            with contextlib.suppress(OSError):  # a download that was cut off may lie there still
+                file.parent.rmdir()
             log.info("scene_evicted", file=file.name)
+
+
+def _stem(name: str) -> str:
+    """Return what the file is called without its extension, short enough for any disk."""
+    return PurePosixPath(name).stem.encode()[:_STEM_BYTES].decode("utf-8", "ignore") or "scene"

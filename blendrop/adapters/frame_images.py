@@ -12,6 +12,7 @@ import numpy as np
 import OpenImageIO as oiio
 
 from blendrop import errors
+from blendrop.adapters import exr_passes, frame_previews
 from blendrop.domain import images
 
 # Blender's names of formats, and OpenImageIO's.
@@ -27,7 +28,7 @@ _FORMATS = {
     "WEBP": "webp",
 }
 # Formats whose channels and depth are just those that the scene asks for.
-_EXACT = frozenset({"PNG", "JPEG", "OPEN_EXR", "TIFF"})
+_EXACT = frozenset({"PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER", "TIFF"})
 _PIXEL_TYPES = {
     ("PNG", "8"): "uint8",
     ("PNG", "16"): "uint16",
@@ -36,6 +37,9 @@ _PIXEL_TYPES = {
     ("TIFF", "16"): "uint16",
     ("OPEN_EXR", "16"): "half",
     ("OPEN_EXR", "32"): "float",
+    # Without passes, as the sequencer gives it.
+    ("OPEN_EXR_MULTILAYER", "16"): "half",
+    ("OPEN_EXR_MULTILAYER", "32"): "float",
 }
 # A decoder may fill up a file that was cut off and only warn; the last bytes tell. (PNG: the IEND
 # chunk, ISO 15948; JPEG: the end-of-image marker, ITU T.81.)
@@ -53,7 +57,14 @@ oiio.attribute("threads", 1)  # the renderer has the cores
 
 
 class OpenImageIOVerifier:
-    """Carries out `ports.ImageVerifier`."""
+    """Carries out `ports.ImageVerifier` and `ports.PreviewMaker`.
+
+    The pixels that were verified last are kept until their preview is drawn: to decode a large
+    image takes longer than anything else that is done with it.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Path, Pixels] | None = None
 
     async def verify(
         self, path: Path, expected: images.ExpectedImage
@@ -63,10 +74,39 @@ class OpenImageIOVerifier:
         Raises:
             FrameError: there is no image, it does not decode whole, or it is not as expected.
         """
-        return await asyncio.to_thread(_verify, path, expected)
+        self._last = None
+        pixels, flags = await asyncio.to_thread(_verify, path, expected)
+        self._last = (path, pixels)
+        return flags
+
+    async def preview(self, display: Path) -> Path:
+        """Return a small JPEG of a display-referred image, beside it.
+
+        Raises:
+            FrameError: the image cannot be read, or the JPEG not written.
+        """
+        last, self._last = self._last, None
+        pixels = last[1] if last and last[0] == display else None
+        return await asyncio.to_thread(_preview, display, pixels)
 
 
-def _verify(path: Path, expected: images.ExpectedImage) -> frozenset[images.FrameFlag]:
+def _preview(display: Path, pixels: Pixels | None) -> Path:
+    if pixels is None:
+        file = oiio.ImageInput.open(str(display), oiio.ImageSpec())
+        if file is None:
+            raise _damaged(oiio.geterror())
+        try:
+            pixels = _decoded(file)
+        finally:
+            file.close()
+    to = display.with_name(f"{display.name}.preview.jpg")
+    frame_previews.write(frame_previews.shrunk(pixels), to)
+    return to
+
+
+def _verify(
+    path: Path, expected: images.ExpectedImage
+) -> tuple[Pixels, frozenset[images.FrameFlag]]:
     if not path.is_file() or path.stat().st_size == 0:
         raise errors.FrameError(
             errors.FailureClass.NO_IMAGE, "Blender said that it was done but left no image", _LOOK
@@ -76,11 +116,12 @@ def _verify(path: Path, expected: images.ExpectedImage) -> frozenset[images.Fram
         raise _damaged(oiio.geterror())
     try:
         _compare(file, expected)
-        flags = _flags(_decoded(file), file.spec().channelnames, expected)
+        pixels = _decoded(file)
+        flags = _flags(pixels, file.spec().channelnames, expected)
     finally:
         file.close()
     _refuse_cut_off(path, expected.file_format)
-    return flags
+    return pixels, flags
 
 
 def _refuse_cut_off(path: Path, file_format: str) -> None:
@@ -101,43 +142,45 @@ def _damaged(reason: str) -> errors.FrameError:
 
 def _compare(file: oiio.ImageInput, expected: images.ExpectedImage) -> None:
     """Raise if the image is not what was asked for, naming everything that differs."""
-    spec = file.spec()
+    parts = _parts(file)
+    first = parts[0]
     asked: dict[str, object] = {
         "format": _FORMATS.get(expected.file_format, file.format_name()),
         "size": (expected.width, expected.height),
     }
-    found: dict[str, object] = {"format": file.format_name(), "size": (spec.width, spec.height)}
-    if expected.file_format in _EXACT:
-        asked["channels"], found["channels"] = expected.channels, spec.nchannels
-        found["depth"] = str(spec.format)
+    found: dict[str, object] = {"format": file.format_name(), "size": (first.width, first.height)}
+    if expected.file_format in _EXACT and not expected.passes:
+        views = max(len(expected.views), 1)  # in a part of its own each, or all in one
+        asked["channels"] = expected.channels * views
+        found["channels"] = sum(part.nchannels for part in parts)
+        found["depth"] = str(first.format)
         asked["depth"] = _PIXEL_TYPES.get(
             (expected.file_format, expected.color_depth), found["depth"]
         )
-    if expected.view_layers:
-        layers = _layers(file)
-        asked["view layers"] = expected.view_layers
-        found["view layers"] = tuple(name for name in expected.view_layers if name in layers)
-    wrong = [name for name in asked if asked[name] != found[name]]
+    wrong = [
+        f"{name} is {found[name]} and not {asked[name]}"
+        for name in asked
+        if asked[name] != found[name]
+    ]
+    if expected.passes:
+        wrong += exr_passes.differences(exr_passes.held(parts, expected.views), expected)
     if wrong:
-        details = ", ".join(f"{name} is {found[name]} and not {asked[name]}" for name in wrong)
         raise errors.FrameError(
-            errors.FailureClass.WRONG_IMAGE, f"the image is not as asked for: its {details}", _LOOK
+            errors.FailureClass.WRONG_IMAGE,
+            f"the image is not as asked for: its {', '.join(wrong)}",
+            _LOOK,
         )
 
 
-def _layers(file: oiio.ImageInput) -> set[str]:
-    """Return the view layers that a multilayer file holds; channels are `Layer.Pass.Channel`."""
-    names: set[str] = set()
-    subimage = 0
-    while file.seek_subimage(subimage, 0):
-        spec = file.spec()
-        part = spec.getattribute("oiio:subimagename") or ""
-        for channel in spec.channelnames:
-            whole = channel if channel.count(".") >= 2 else f"{part}.{channel}"
-            names.add(whole.rsplit(".", 2)[0])
-        subimage += 1
-    file.seek_subimage(0, 0)
-    return names
+def _parts(file: oiio.ImageInput) -> list[oiio.ImageSpec]:
+    parts = [file.spec()]
+    # Asked for a part that there cannot be, the reader of WEBP loses the one that there is.
+    if file.supports("multiimage"):
+        while file.seek_subimage(len(parts), 0):
+            parts.append(file.spec())
+        file.seek_subimage(0, 0)
+        file.geterror()  # that there are no more is none
+    return parts
 
 
 def _decoded(file: oiio.ImageInput) -> Pixels:

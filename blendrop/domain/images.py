@@ -1,5 +1,6 @@
 """What must the image of a frame be, for the frame to count as done?"""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import pydantic
@@ -13,9 +14,11 @@ class ExpectedImage(pydantic.BaseModel):
     file_format: str  # Blender's name: PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF, …
     width: int  # pixels
     height: int  # pixels
-    channels: int  # 1 (BW), 3 (RGB) or 4 (RGBA); of the combined image where there are layers
+    channels: int  # 1 (BW), 3 (RGB) or 4 (RGBA) of each view; `passes` says it where there are any
     color_depth: str  # bits of a channel: "8", "16" or "32"
-    view_layers: tuple[str, ...] = ()  # that a multilayer file must hold
+    # That a multilayer file must hold, by `Layer.Pass`, and how many channels of each at least.
+    passes: Mapping[str, int] = {}
+    views: tuple[str, ...] = ()  # that the file holds beside each other, like left and right
     textures_missing: bool = False  # so that Blender's pink is nobody's choice of colour
 
 

@@ -37,6 +37,7 @@ class Rendering:
     share: ports.FrameShare
     renderer: ports.Renderer
     verifier: ports.ImageVerifier
+    previews: ports.PreviewMaker
     clock: ports.Clock
     stopping: Callable[[], bool]
     lease: datetime.timedelta
@@ -199,6 +200,17 @@ async def _render_frame(
     log.info(
         "frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=list(map(str, flags))
     )
+    if rendered.display is not None:
+        await _keep_preview(world, job, rendered.display, name)
+
+
+async def _keep_preview(world: Rendering, job: jobs.Job, display: Path, name: str) -> None:
+    """Keep a small picture of a frame, once; the frame is done, whatever becomes of that."""
+    try:
+        small = await world.previews.preview(display)
+        await world.share.keep(job.id, small, f"previews/{name}.jpg")
+    except (errors.FrameError, errors.UnavailableError) as failed:
+        log.warning("preview_failed", name=name, reason=str(failed))
 
 
 async def _keep_log(world: Rendering, lease: Lease, job: jobs.Job, name: str) -> None:

@@ -1,6 +1,7 @@
 """What will the image of a frame be, and what is its file called?"""
 
 import ctypes
+import functools
 import re
 import unicodedata
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import bpy  # noqa: TID251 this package runs inside Blender
 
+from container_worker.inside_blender import render_passes, sequencer
 from container_worker.inside_blender.refusal import RefusedError
 
 DEFAULT_NAME = "frame_####"
@@ -21,7 +23,7 @@ def set_format(scene: Any, name: str | None) -> list[str]:
     """Give the scene a format of single images, and return notes on what was replaced.
 
     Raises:
-        RefusedError: the scene writes more than one image of a frame.
+        RefusedError: the scene writes more than one image of a frame, or nothing into it.
     """
     render, image = scene.render, scene.render.image_settings
     notes = []
@@ -35,13 +37,25 @@ def set_format(scene: Any, name: str | None) -> list[str]:
         image.media_type = "MULTI_LAYER_IMAGE" if name == "OPEN_EXR_MULTILAYER" else "IMAGE"
     # Blender answers by setting depth and color mode to what the format can hold, if they are not.
     image.file_format = name
-    _refuse_separate_views(scene)
+    _refuse_no_layer(scene)
+    if render.use_multiview:
+        _refuse_separate_views(scene)
+        _refuse_lone_view(scene)
     return notes
 
 
+def _refuse_no_layer(scene: Any) -> None:
+    """Refuse what Blender renders as an empty image, or crashes at (multilayer)."""
+    if not any(layer.use for layer in scene.view_layers) and not sequencer.draws(scene):
+        raise RefusedError(
+            "setting_refused",
+            f"no view layer of scene {scene.name!r} is enabled for rendering, so that every frame "
+            "would be empty",
+            "Turn on Use for Rendering in the View Layer properties",
+        )
+
+
 def _refuse_separate_views(scene: Any) -> None:
-    if not scene.render.use_multiview:
-        return
     image = scene.render.image_settings
     one_file = image.views_format == "STEREO_3D" or (
         image.views_format == "MULTIVIEW" and image.file_format in _EXR
@@ -53,24 +67,63 @@ def _refuse_separate_views(scene: Any) -> None:
             "Set Output > Views Format to Stereo 3D (or Multi-View, for OpenEXR), or render "
             "without Stereoscopy",
         )
+    if image.views_format == "MULTIVIEW" and sequencer.draws(scene):
+        raise RefusedError(
+            "setting_refused",
+            "the scene is stereoscopic and drawn by the sequencer, of which Blender writes one eye "
+            "only, or nothing, to a Multi-View file",
+            "Set Output > Views Format to Stereo 3D, or render without Stereoscopy",
+        )
+
+
+def _refuse_lone_view(scene: Any) -> None:
+    """Refuse what differs from Blender to Blender: one view in a file that is made for several."""
+    views = _views(scene)
+    stereo = scene.render.image_settings.views_format == "STEREO_3D"
+    if len(views) < 2 or (stereo and not {"left", "right"} <= set(views)):
+        raise RefusedError(
+            "setting_refused",
+            f"the scene is stereoscopic, and of its views only {', '.join(views) or 'none'} "
+            f"{'are' if len(views) > 1 else 'is'} rendered",
+            "Turn on the views left and right in Output > Stereoscopy, or render without it",
+        )
+
+
+def _views(scene: Any) -> list[str]:
+    """Return the views that Blender renders (`BKE_scene_multiview_is_render_view_active`)."""
+    every = scene.render.views_format == "MULTIVIEW"
+    return [
+        view.name
+        for view in scene.render.views
+        if view.use and (every or view.name in {"left", "right"})
+    ]
 
 
 def expected_image(scene: Any) -> dict[str, Any]:
     """Return the fields of `blendrop.domain.images.ExpectedImage` for a frame of this scene."""
     image = scene.render.image_settings
     width, height = _size(scene)
-    layered = image.file_format == "OPEN_EXR_MULTILAYER"
-    views = 1
-    if scene.render.use_multiview and image.views_format == "MULTIVIEW" and not layered:
-        views = sum(view.use for view in scene.render.views)
+    # What the sequencer draws is one plain image, in a multilayer file too.
+    layered = image.file_format == "OPEN_EXR_MULTILAYER" and not sequencer.draws(scene)
+    several = scene.render.use_multiview and image.views_format == "MULTIVIEW"
     return {
         "file_format": image.file_format,
         "width": width,
         "height": height,
-        "channels": 4 if layered else _CHANNELS[image.color_mode] * views,
+        "channels": _channels(image),
         "color_depth": image.color_depth,
-        "view_layers": [layer.name for layer in scene.view_layers if layer.use] if layered else [],
+        "passes": render_passes.expected(scene) if layered else {},
+        "views": _views(scene) if several else [],
     }
+
+
+def _channels(image: Any) -> int:
+    """Return the channels of an image; in a multilayer file, of the sequencer's plain one."""
+    if image.file_format == "OPEN_EXR_MULTILAYER":
+        return 4 if image.color_mode == "RGBA" else 3
+    if image.file_format == "OPEN_EXR" and image.color_mode == "BW" and bpy.app.version < (4, 5, 0):
+        return 4  # seen in 4.2; 4.5 writes one
+    return _CHANNELS[image.color_mode]
 
 
 def _size(scene: Any) -> tuple[int, int]:
@@ -100,24 +153,37 @@ def _at(share: float, length: int) -> int:
 
 
 def literal_path(path: Path) -> str:
-    """Return a path for Blender to take as it is; since 5.0 braces mean a template."""
+    """Return a path for Blender to take as it is; where it knows templates, braces mean one."""
     text = str(path)
-    return text.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0, 0) else text
+    return text.replace("{", "{{").replace("}", "}}") if _knows_templates() else text
+
+
+@functools.cache
+def _knows_templates() -> bool:
+    """Tell whether this Blender fills in `{variables}`: 4.5 does, 4.2 does not."""
+    probe = bpy.data.scenes.new("templates probe")
+    try:
+        probe.render.filepath = "{{"
+        return "{{" not in probe.render.frame_path(frame=1)
+    finally:
+        bpy.data.scenes.remove(probe)
 
 
 def frame_pattern(scene: Any) -> str:
     """Return the name of a frame's file, like `shot_####.png`, from the .blend's own output path.
 
-    Blender puts the number where the last run of `#` is, or at the end. The rest is made safe to
-    be a file name anywhere; an output path that names only a folder gives `frame_####`.
+    Blender puts the number where the last run of `#` is, or at the end, and its own extension in
+    place of one that stands there. The rest is made safe to be a file name anywhere; an output
+    path that names only a folder gives `frame_####`.
     """
     last = re.split(r"[/\\]", scene.render.filepath)[-1]
-    extension = scene.render.file_extension
     name = expand_template(scene, last) or DEFAULT_NAME
     before, number, after = split_number(name)
-    if after.lower() == extension:
-        after = ""
-    return f"{plain_name(before)}{number}{plain_name(after)}{extension}".lstrip(".")
+    stem, dot, extension = after.rpartition(".")
+    if f"{dot}{extension}".lower() in bpy.path.extensions_image:
+        after = stem
+    end = f".{plain_name(after)}" if after.startswith(".") else plain_name(after)
+    return f"{plain_name(before)}{number}{end}{scene.render.file_extension}".lstrip(".")
 
 
 def split_number(name: str) -> tuple[str, str, str]:
@@ -135,12 +201,12 @@ def plain_name(text: str) -> str:
 
 
 def expand_template(scene: Any, text: str) -> str:
-    """Return a text with Blender 5's `{variables}` filled in, or as it is if it has none.
+    """Return a text with Blender's `{variables}` filled in, or as it is if it has none.
 
     Raises:
         RefusedError: Blender cannot fill them in, and would refuse to render.
     """
-    if bpy.app.version < (5, 0, 0) or not re.search("[{}]", text):
+    if not re.search("[{}]", text) or not _knows_templates():
         return text
     render = scene.render
     kept = render.filepath, render.use_file_extension

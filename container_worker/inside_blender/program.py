@@ -5,7 +5,8 @@ Run as `blender -b … --python program.py -- --pipe R W --device D`, or by a Py
 Cycles renders on; every message is one JSON object on one line:
 
     load    scene_file, settings       → loaded    what the scene is, with the settings laid over it
-    render  frame, path                → rendered  the file, those of File Output nodes, the cost
+    render  frame, path                → rendered  the file, how it looks, those of File Output
+                                                   nodes, the cost
     quit                               → the process ends
 
 While it renders it says `progress`. What cannot be done is answered by `error` with class, reason
@@ -31,6 +32,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from container_worker.inside_blender import (
     compositor_files,
     containment,
+    display_image,
     image_output,
     missing_files,
     scene_settings,
@@ -178,13 +180,17 @@ class Program:
             )
         if not self._python_may_be_skipped and (skipped := self._python.found()):
             raise containment.refusal(skipped)
+        seconds = time.monotonic() - began
+        display, problem = display_image.write(scene, path)
         return {
             "event": "rendered",
             "frame": frame,
-            "seconds": time.monotonic() - began,
+            "seconds": seconds,
             "cpu_seconds": time.process_time() - cpu_began,
             "peak_memory_bytes": _peak_memory(),
             "path": str(path),
+            "display": display,
+            "display_problem": problem,
             "extra_folder": str(extra_folder),
             "extra_files": sorted(
                 str(file.relative_to(extra_folder))

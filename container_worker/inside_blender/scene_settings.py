@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy  # noqa: TID251 this package runs inside Blender
 
-from container_worker.inside_blender import containment, image_output
+from container_worker.inside_blender import containment, image_output, sequencer
 from container_worker.inside_blender.refusal import RefusedError, named
 
 Settings = dict[str, Any]
@@ -159,7 +159,7 @@ def _set_camera(scene: Any, name: str | None) -> None:
     there = {camera.name: camera for camera in cameras(scene)}
     if name is None:
         bound = any(marker.camera for marker in scene.timeline_markers)
-        if scene.camera is None and not bound and not _has_strips(scene):
+        if scene.camera is None and not bound and not sequencer.draws(scene):
             raise RefusedError(
                 "setting_refused",
                 f"scene {scene.name!r} has no active camera; its cameras are {named(list(there))}",
@@ -176,13 +176,6 @@ def _set_camera(scene: Any, name: str | None) -> None:
     for marker in scene.timeline_markers:
         marker.camera = None
     scene.camera = there[name]
-
-
-def _has_strips(scene: Any) -> bool:
-    editor = scene.sequence_editor
-    if not scene.render.use_sequencer or editor is None:
-        return False
-    return bool(editor.strips if hasattr(editor, "strips") else editor.sequences)
 
 
 def _set_engine(scene: Any, name: str | None) -> None:

@@ -107,7 +107,13 @@ class StandIn:
             rgb = pixels(spec["id"], frame, settings, size[0] * size[1] * 3)
             whole = png(rgb, *size)
             path.write_bytes(whole[: len(whole) // 2] if fault == "damaged" else whole)
-        self.say("rendered", seconds=spec["seconds"], extra_folder=str(path), extra_files=[])
+        self.say(
+            "rendered",
+            seconds=spec["seconds"],
+            display=str(path),
+            extra_folder=str(path),
+            extra_files=[],
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from blendrop.domain import batches, circuit_breaker, costs, frames, job_setting
 from blendrop.usecases import control, render, show, submit
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
-from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
+from tests.doubles.renderer import CopyingPreviews, ScriptedRenderer, TrustingVerifier
 
 LEASE = datetime.timedelta(seconds=60)
 
@@ -92,6 +92,7 @@ class MemoryFarm:
             share=self.share,
             renderer=self._on_disk(renderer or self.renderer),
             verifier=self.verifier,
+            previews=CopyingPreviews(),
             clock=self.clock,
             stopping=lambda: self.stopping,
             lease=LEASE,

@@ -53,7 +53,7 @@ class ScriptedRenderer:
             raise self.failing[frame].pop(0)
         path = self.folder / f"{id(self)}-{name}"
         path.write_text(str(frame))
-        return ports.RenderedFrame(path=path, seconds=1.0)
+        return ports.RenderedFrame(path=path, seconds=1.0, display=path)
 
     def last_log(self) -> str:
         """Return a line."""
@@ -78,3 +78,18 @@ class TrustingVerifier:
         if doubt := self.doubted.get(path.read_text()):
             raise doubt
         return frozenset()
+
+
+@dataclass
+class CopyingPreviews:
+    """Carries out `ports.PreviewMaker`: a preview is the word and the image."""
+
+    failing: errors.FrameError | None = None
+
+    async def preview(self, display: Path) -> Path:
+        """Return a file, or raise."""
+        if self.failing is not None:
+            raise self.failing
+        small = display.with_name(f"{display.name}.jpg")
+        small.write_text(f"preview of {display.read_text()}")
+        return small

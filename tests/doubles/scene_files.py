@@ -21,6 +21,21 @@ KINDS = {
     "escape": "the same, with a File Output node and an output path that lead elsewhere",
     "eat_memory": "the same, subdivided into more faces than any machine holds",
     "endless": "the same, with more samples than anyone waits for",
+    "passes": "two view layers with passes of every kind, composited, as half floats",
+    "stereo": "two eyes in one OpenEXR file",
+    "stereo_layers": "two eyes in one multilayer file, composited",
+    "stereo_sides": "two eyes side by side in one PNG",
+    "stereo_files": "an image for each eye",
+    "stereo_one_eye": "two eyes side by side, one of them turned off",
+    "strips": "a colour strip in the sequencer, in multilayer files",
+    "stereo_strips": "the same, in stereo",
+    "muted_strips": "the same, muted",
+    "movie": "a movie as output",
+    "odd_output": "a cropped border, wide pixels, no extension, no overwriting, a template as name",
+    "no_layer": "no view layer that is enabled",
+    "format_TIFF": "that format, and so for each that Blender has",
+    "filmic": "a colour management that is not the default, and an image that is mirrored",
+    "standard": "the same in another view transform",
 }
 
 
@@ -73,7 +88,23 @@ def main(kind: str, path: str) -> None:
         "escape": escape,
         "eat_memory": eat_memory,
         "endless": never_end,
+        "passes": give_passes,
+        "stereo": see_with_two_eyes,
+        "stereo_layers": see_layers_with_two_eyes,
+        "stereo_sides": see_side_by_side,
+        "stereo_files": see_in_two_files,
+        "stereo_one_eye": close_one_eye,
+        "strips": cut_strips,
+        "stereo_strips": cut_strips_for_two_eyes,
+        "muted_strips": mute_strips,
+        "movie": film,
+        "odd_output": write_oddly,
+        "no_layer": turn_layers_off,
+        "filmic": grade,
+        "standard": grade_otherwise,
     }.get(kind, bool)(scene)
+    if kind.startswith("format_"):
+        render.image_settings.file_format = kind.removeprefix("format_")
     bpy.ops.wm.save_as_mainfile(filepath=path, compress=True, relative_remap=False)
     shutil.rmtree(ESCAPED, ignore_errors=True)  # smoke simulates here, too
     sys.stdout.flush()
@@ -251,26 +282,171 @@ def never_end(scene: bpy.types.Scene) -> None:
 def escape(scene: bpy.types.Scene) -> None:
     """Let the output and a File Output node lead out of every folder."""
     scene.render.filepath = "//../../../../../../tmp/blendrop-escaped/out_####"
+    tree, result = composite(scene)
+    output = tree.nodes.new("CompositorNodeOutputFile")
+    if bpy.app.version >= (5, 0, 0):
+        output.directory = ESCAPED
+        output.file_name = "../../tmp/blendrop-escaped/node_"
+        output.file_output_items.new("RGBA", "depth")
+    else:
+        output.base_path = ESCAPED
+        output.file_slots[0].path = "../../tmp/blendrop-escaped/node_"
+    tree.links.new(result.inputs[0].links[0].from_socket, output.inputs[0])
+
+
+def composite(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+    """Let the compositor pass the image on; return its tree and the node of its result."""
     if bpy.app.version >= (5, 0, 0):
         tree = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
         scene.compositing_node_group = tree
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
         result = tree.nodes.new("NodeGroupOutput")
-        output = tree.nodes.new("CompositorNodeOutputFile")
-        output.directory = ESCAPED
-        output.file_name = "../../tmp/blendrop-escaped/node_"
-        output.file_output_items.new("RGBA", "depth")
     else:
         scene.use_nodes = True
         tree = scene.node_tree
         tree.nodes.clear()
         result = tree.nodes.new("CompositorNodeComposite")
-        output = tree.nodes.new("CompositorNodeOutputFile")
-        output.base_path = ESCAPED
-        output.file_slots[0].path = "../../tmp/blendrop-escaped/node_"
     source = tree.nodes.new("CompositorNodeRLayers")
     tree.links.new(source.outputs["Image"], result.inputs[0])
-    tree.links.new(source.outputs["Image"], output.inputs[0])
+    return tree, result
+
+
+def write(scene: bpy.types.Scene, file_format: str, depth: str, color_mode: str = "RGBA") -> None:
+    """Set the output's format."""
+    image = scene.render.image_settings
+    if hasattr(image, "media_type"):  # since 5.0
+        layers = file_format == "OPEN_EXR_MULTILAYER"
+        image.media_type = "MULTI_LAYER_IMAGE" if layers else "IMAGE"
+    image.file_format, image.color_mode, image.color_depth = file_format, color_mode, depth
+
+
+def give_passes(scene: bpy.types.Scene) -> None:
+    """Turn on whatever a view layer of Cycles can have, and another layer with little."""
+    write(scene, "OPEN_EXR_MULTILAYER", "16")
+    layer = scene.view_layers[0]
+    for owner in (layer, layer.cycles):
+        for name in dir(owner):
+            if name.startswith(("use_pass_", "denoising_store_passes")):
+                setattr(owner, name, True)
+    layer.pass_cryptomatte_depth = 4
+    for name, kind in (("wet.map", "COLOR"), ("height", "VALUE")):
+        value = layer.aovs.add()
+        value.name, value.type = name, kind
+    layer.lightgroups.add().name = "key"
+    scene.view_layers.new("Back.ground").use_pass_mist = True
+    scene.view_layers.new("Unused").use = False
+    composite(scene)
+
+
+def see_with_two_eyes(scene: bpy.types.Scene) -> None:
+    """Write both views to one plain OpenEXR file."""
+    write(scene, "OPEN_EXR", "16")
+    scene.render.use_multiview = True
+    scene.render.image_settings.views_format = "MULTIVIEW"
+
+
+def see_layers_with_two_eyes(scene: bpy.types.Scene) -> None:
+    """Write both views of two passes to one multilayer file, composited."""
+    see_with_two_eyes(scene)
+    write(scene, "OPEN_EXR_MULTILAYER", "16")
+    scene.render.image_settings.views_format = "MULTIVIEW"
+    scene.view_layers[0].use_pass_mist = True
+    composite(scene)
+
+
+def see_side_by_side(scene: bpy.types.Scene) -> None:
+    """Write both views to one PNG of double width."""
+    scene.render.use_multiview = True
+    image = scene.render.image_settings
+    image.views_format = "STEREO_3D"
+    image.stereo_3d_format.display_mode = "SIDEBYSIDE"
+
+
+def see_in_two_files(scene: bpy.types.Scene) -> None:
+    """Write a file for each view, as Blender does unless told otherwise."""
+    scene.render.use_multiview = True
+    scene.render.image_settings.views_format = "INDIVIDUAL"
+
+
+def close_one_eye(scene: bpy.types.Scene) -> None:
+    """Turn the left view off."""
+    see_side_by_side(scene)
+    scene.render.views["left"].use = False
+
+
+def cut_strips(scene: bpy.types.Scene) -> None:
+    """Let the sequencer draw a colour."""
+    write(scene, "OPEN_EXR_MULTILAYER", "16", "RGB")
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    length = {"length": 10} if bpy.app.version >= (5, 0, 0) else {"frame_end": 11}
+    strip = strips.new_effect(name="Red", type="COLOR", channel=1, frame_start=1, **length)
+    strip.color = (1, 0, 0)
+
+
+def cut_strips_for_two_eyes(scene: bpy.types.Scene) -> None:
+    """Let the sequencer draw for both eyes, into one OpenEXR file."""
+    cut_strips(scene)
+    see_with_two_eyes(scene)
+
+
+def mute_strips(scene: bpy.types.Scene) -> None:
+    """Mute the only channel there is, so that the scene itself is drawn."""
+    cut_strips(scene)
+    scene.sequence_editor.channels[1].mute = True
+
+
+def film(scene: bpy.types.Scene) -> None:
+    """Ask for a movie."""
+    image = scene.render.image_settings
+    if hasattr(image, "media_type"):
+        image.media_type = "VIDEO"
+    image.file_format = "FFMPEG"
+    scene.render.filepath = "//film.mp4"
+
+
+def write_oddly(scene: bpy.types.Scene) -> None:
+    """Set whatever an output can have that a farm must not follow, or must follow exactly."""
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = 133, 99, 77
+    render.pixel_aspect_x = 1.7
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x = 0.123, 0.777
+    render.border_min_y, render.border_max_y = 0.31, 0.9
+    render.use_file_extension = render.use_overwrite = False
+    render.use_placeholder = True
+    render.filepath = "//renders/{blend_name}_##.v2.JPG"
+
+
+def turn_layers_off(scene: bpy.types.Scene) -> None:
+    """Leave nothing to render."""
+    scene.view_layers[0].use = False
+
+
+def grade_otherwise(scene: bpy.types.Scene) -> None:
+    """Look at the same through Standard."""
+    grade(scene)
+    scene.view_settings.view_transform = "Standard"
+
+
+def grade(scene: bpy.types.Scene) -> None:
+    """Light it, look at it through Filmic with an exposure of its own, and mirror it."""
+    scene.world = bpy.data.worlds.new("World")
+    if not scene.world.use_nodes:
+        scene.world.use_nodes = True
+    background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (0.9, 0.35, 0.1, 1)
+    background.inputs["Strength"].default_value = 2
+    render = scene.render
+    render.resolution_x, render.resolution_y = 160, 90
+    scene.cycles.samples = 4
+    scene.view_settings.view_transform = "Filmic"
+    scene.view_settings.exposure = 0.7
+    scene.view_layers.new("Second")
+    tree, result = composite(scene)
+    flip = tree.nodes.new("CompositorNodeFlip")
+    tree.links.new(result.inputs[0].links[0].from_socket, flip.inputs["Image"])
+    tree.links.new(flip.outputs["Image"], result.inputs[0])
 
 
 if __name__ == "__main__":

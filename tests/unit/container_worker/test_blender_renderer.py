@@ -49,7 +49,7 @@ async def test_the_scene_says_what_is_not_asked_for(
         ),
         pytest.param(
             JobSettings(format="OPEN_EXR_MULTILAYER", engine="CYCLES", samples=1),
-            {"file_format": "OPEN_EXR_MULTILAYER", "view_layers": ("ViewLayer",)},
+            {"file_format": "OPEN_EXR_MULTILAYER", "passes": {"ViewLayer.Combined": 4}},
             id="multilayer, Cycles",
         ),
         pytest.param(JobSettings(format="JPEG"), {"file_format": "JPEG"}, id="JPEG"),

@@ -44,6 +44,22 @@ async def test_a_scene_is_downloaded_once(store: CountingStore, tmp_path: Path) 
     assert (first.read_bytes(), store.downloads) == (b"one", 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("shots/Küche 1.blend", "Küche 1.blend"),
+        (f"{'ä' * 500}.blend", f"{'ä' * 100}.blend"),
+        (".blend", ".blend.blend"),
+    ],
+)
+async def test_a_scene_is_called_as_it_was_uploaded(
+    store: CountingStore, tmp_path: Path, name: str, file: str
+) -> None:
+    """A .blend may name its frames after its own file."""
+    cache = SceneCache(store, tmp_path, largest=1000)
+    assert (await cache.path_of(store.scene(name, b"one"))).name == file
+
+
 async def test_another_version_is_another_file(store: CountingStore, tmp_path: Path) -> None:
     """A job renders the bytes that it was made for, or nothing."""
     cache = SceneCache(store, tmp_path, largest=1000)

@@ -12,16 +12,16 @@ from blendrop.adapters.frame_images import OpenImageIOVerifier
 from blendrop.domain.images import ExpectedImage, FrameFlag
 
 _PROGRAM = Path(__file__).parents[3] / "doubles" / "image_files.py"
-LAYERS = ("ViewLayer", "Second")
+PASSES = {"ViewLayer.Combined": 4, "Second.Combined": 4}
 EXPECTED = {
-    "png8.png": ("PNG", 3, "8", ()),
-    "png16.png": ("PNG", 4, "16", ()),
-    "png_bw.png": ("PNG", 1, "8", ()),
-    "jpeg.jpg": ("JPEG", 3, "8", ()),
-    "exr16.exr": ("OPEN_EXR", 3, "16", ()),
-    "exr32.exr": ("OPEN_EXR", 4, "32", ()),
-    "multilayer.exr": ("OPEN_EXR_MULTILAYER", 4, "16", LAYERS),
-    "tiff.tif": ("TIFF", 3, "16", ()),
+    "png8.png": ("PNG", 3, "8", {}),
+    "png16.png": ("PNG", 4, "16", {}),
+    "png_bw.png": ("PNG", 1, "8", {}),
+    "jpeg.jpg": ("JPEG", 3, "8", {}),
+    "exr16.exr": ("OPEN_EXR", 3, "16", {}),
+    "exr32.exr": ("OPEN_EXR", 4, "32", {}),
+    "multilayer.exr": ("OPEN_EXR_MULTILAYER", 4, "16", PASSES),
+    "tiff.tif": ("TIFF", 3, "16", {}),
 }
 
 
@@ -35,14 +35,14 @@ def images(blender_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def expected(name: str, **changes: object) -> ExpectedImage:
     """Return what the image of that name must be."""
-    file_format, channels, depth, layers = EXPECTED[name]
+    file_format, channels, depth, passes = EXPECTED[name]
     image = ExpectedImage(
         file_format=file_format,
         width=64,
         height=36,
         channels=channels,
         color_depth=depth,
-        view_layers=layers,
+        passes=passes,
     )
     return image.model_copy(update=changes)
 
@@ -94,7 +94,14 @@ async def test_an_image_with_a_hole_of_zeros_is_damaged(
         ("png8.png", {"color_depth": "16"}, "depth is uint8 and not uint16"),
         ("png8.png", {"file_format": "OPEN_EXR", "color_depth": "16"}, "format is png"),
         ("exr16.exr", {"color_depth": "32"}, "depth is half and not float"),
-        ("multilayer.exr", {"view_layers": ("ViewLayer", "Third")}, "view layers is"),
+        (
+            "multilayer.exr",
+            {"passes": {**PASSES, "Second.Mist": 1, "Third.Combined": 4}},
+            "passes lack Second.Mist, Third.Combined",
+        ),
+        ("multilayer.exr", {"passes": {"Second.Combined": 5}}, "Second.Combined has 4 channels"),
+        ("multilayer.exr", {"color_depth": "32"}, "pass ViewLayer.Combined is half and not float"),
+        ("multilayer.exr", {"views": ("left", "right")}, "passes lack ViewLayer.Combined (left)"),
         ("jpeg.jpg", {"height": 1, "channels": 1}, "size is (64, 36) and not (64, 1), channels"),
     ],
 )

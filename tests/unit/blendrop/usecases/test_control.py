@@ -176,7 +176,7 @@ async def test_a_deleted_job_is_gone_and_stays_gone(
     farm.renderer.hold.set()
     await working
     await control.cancel(world, job.id, by=ANNA)
-    assert len(farm.files(job.id)) == 5  # four frames, and the logs
+    assert len(farm.files(job.id)) == 6  # four frames, their logs and previews
     await control.delete(world, job.id, by=ANNA)
     await control.delete(world, job.id, by=ANNA)
 

@@ -13,7 +13,7 @@ from tests.doubles.clock import ManualClock
 from tests.doubles.farm import LEASE, MemoryFarm
 from tests.doubles.renderer import crash
 
-_PORTS = ("jobs", "queue", "scenes", "share", "renderer", "verifier")
+_PORTS = ("jobs", "queue", "scenes", "share", "renderer", "verifier", "previews")
 
 
 class KilledError(BaseException):
@@ -79,12 +79,20 @@ async def test_a_worker_killed_at_any_call_loses_nothing(tmp_path: Path, after: 
         where = f"killed at call {at}: {calls[-1:]}"
         assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED, where
         names = [f"shot_000{number}.png" for number in (1, 2, 3, 4)]
-        assert farm.files(job.id) == ["logs", *names], where
+        assert farm.files(job.id) == ["logs", "previews", *names], where
         rendered = Counter(farm.renderer.rendered)
         assert rendered.total() <= 4 + 1 + 1, where  # the crash, and the frame in hand
         await recover.sweep(farm.submission())
         assert await farm.table.open_jobs() == [], where
-    assert steps >= {"replace_batch", "replace_job", "publish", "delete", "render", "verify"}
+    assert steps >= {
+        "replace_batch",
+        "replace_job",
+        "publish",
+        "delete",
+        "render",
+        "verify",
+        "preview",
+    }
 
 
 class Skewed(ManualClock):

@@ -35,7 +35,13 @@ async def test_every_frame_gets_its_name_and_the_message_goes_last(
 
     monkeypatch.setattr(farm.queue, "delete", noting)
     assert await farm.work() is Outcome.DONE
-    assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png", "shot_0003.png"]
+    assert farm.files(job.id) == [
+        "logs",
+        "previews",
+        "shot_0001.png",
+        "shot_0002.png",
+        "shot_0003.png",
+    ]
     batch = await farm.batch(job.id)
     assert (batch.state, batch.frames_done, batch.attempt) == (batches.BatchState.DONE, 3, 1)
     ended = await farm.job(job.id)
@@ -252,7 +258,7 @@ async def test_a_poison_frame_fails_alone_after_three_attempts(farm: MemoryFarm)
     assert "1 of 3 frames failed: 2. Frame 2, after 3 attempts: Blender was killed" in ended.reason
     (failure,) = (await farm.batch(job.id)).failures
     assert (failure.frame, failure.attempts, failure.log_tail) == (2, 3, "boom")
-    assert [name for name in farm.files(job.id) if name != "logs"] == [
+    assert [name for name in farm.files(job.id) if name not in {"logs", "previews"}] == [
         "shot_0001.png",
         "shot_0003.png",
     ]
@@ -605,6 +611,58 @@ async def test_an_image_that_is_refused_never_gets_its_name(farm: MemoryFarm) ->
     farm.verifier.doubted["1"] = damaged
 
     assert await farm.work() is Outcome.RETRY
-    assert farm.files(job.id) == ["logs", "shot_0002.png"]
+    assert farm.files(job.id) == ["logs", "previews", "shot_0002.png"]
     (failure,) = (await farm.batch(job.id)).failures
     assert (failure.frame, failure.failure_class) == (1, errors.FailureClass.DAMAGED_IMAGE)
+
+
+async def test_a_preview_that_fails_fails_no_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a share that is full by then: a preview is for looking only."""
+    farm = MemoryFarm(tmp_path / "frames")
+    job = await farm.queued_job("1-2", batch_size=2)
+    world = farm.rendering()
+    monkeypatch.setattr(world.previews, "failing", crash())
+    since = farm.clock.elapsed()
+    attended = await render.attend(world, await farm.receive(), since=since)
+
+    assert attended.outcome is render.Outcome.DONE
+    assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png"]
+    assert (await farm.batch(job.id)).failures == ()
+
+
+async def test_a_preview_is_kept_after_its_frame_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below `previews`, called as the frame; one that is missing tells nothing of its frame."""
+    farm = MemoryFarm(tmp_path / "frames")
+    job = await farm.queued_job("1", batch_size=1)
+    standing: list[list[str]] = []
+    keep = farm.share.keep
+
+    async def watched(job_id: str, file: Path, name: str) -> None:
+        standing.append(farm.files(job_id))
+        await keep(job_id, file, name)
+
+    monkeypatch.setattr(farm.share, "keep", watched)
+    await farm.work()
+
+    assert standing == [["logs", "shot_0001.png"]]
+    small = tmp_path / "frames" / job.id / "previews" / "shot_0001.png.jpg"
+    assert small.read_text() == "preview of 1"
+
+
+async def test_a_share_that_is_away_costs_the_preview_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frame stands; waiting for its picture would keep the next frame from being rendered."""
+    farm = MemoryFarm(tmp_path / "frames")
+    job = await farm.queued_job("1-2", batch_size=2)
+
+    async def away(job_id: str, file: Path, name: str) -> None:
+        raise errors.UnavailableError("the frame share is full")
+
+    monkeypatch.setattr(farm.share, "keep", away)
+    assert await farm.work() is render.Outcome.DONE
+    assert farm.files(job.id) == ["logs", "shot_0001.png", "shot_0002.png"]
