@@ -66,6 +66,7 @@ class Blender:
         bounds: Bounds,
     ) -> None:
         self.alive = True
+        self.memory = 0  # bytes, when it was last looked at
         self._process = process
         self._answers = answers
         self._commands = commands
@@ -294,7 +295,8 @@ class Blender:
         page = os.sysconf("SC_PAGE_SIZE")
         while sys.platform == "linux":
             with contextlib.suppress(OSError, IndexError):
-                self._peak = max(self._peak, int(statm.read_text().split()[1]) * page)
+                self.memory = int(statm.read_text().split()[1]) * page
+                self._peak = max(self._peak, self.memory)
             if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
                 log.warning("blender_over_memory", mib=_mib(self._peak))
                 with contextlib.suppress(ProcessLookupError):

@@ -105,6 +105,7 @@ async def _attend(
     grace_seconds: float,
 ) -> render.Attended | None:
     """Return what became of the message; None if the grace was over before it was done."""
+    outcome = str(render.Outcome.STOPPED)
     attending = asyncio.create_task(render.attend(world, delivery, since=since))
     stop_requested = asyncio.create_task(stopping.requested.wait())
     try:
@@ -117,9 +118,12 @@ async def _attend(
             await asyncio.wait({attending})
         if attending.cancelled():
             return None
+        outcome = "unavailable"  # unless there is a result
         attended = attending.result()
+        outcome = attended.outcome
         log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
         return attended
     finally:
         stop_requested.cancel()
         attending.cancel()
+        world.progress.message_left(outcome)

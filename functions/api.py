@@ -3,7 +3,7 @@
 import fastapi
 
 from blendrop import __version__
-from functions import frames_api, jobs_api, problems
+from functions import farm_api, frames_api, jobs_api, problems
 
 app = fastapi.FastAPI(
     title="Blendrop",
@@ -24,5 +24,6 @@ async def health() -> dict[str, str]:
 
 api.include_router(jobs_api.router)
 api.include_router(frames_api.router)
+api.include_router(farm_api.router)
 app.include_router(api)
 problems.install(app)

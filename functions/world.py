@@ -7,6 +7,7 @@ from blendrop import settings as environment
 from blendrop import wiring
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
+from blendrop.usecases.farm import Watching
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
 
@@ -46,3 +47,9 @@ def control() -> Control:
 def announcing() -> Announcing:
     """Return what announcing needs."""
     return wiring.announcing(_storage(), settings())
+
+
+@functools.cache
+def watching() -> Watching:
+    """Return what looking at the farm needs."""
+    return wiring.watching(_storage())

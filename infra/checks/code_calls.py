@@ -16,6 +16,7 @@ _PORTS = {
     "BatchQueue": ("azure_batch_queue.py", {"queue", "_queue"}),
     "AnnouncementQueue": ("azure_announcement_queue.py", {"announcements"}),
     "JobTable": ("azure_job_table.py", {"jobs", "_jobs", "table"}),
+    "WorkerTable": ("azure_worker_table.py", {"workers", "_table"}),
 }
 _DEPLOYABLES = {"functions": "functions", "worker": "container_worker"}
 
