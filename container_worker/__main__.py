@@ -114,7 +114,8 @@ async def _told_why(
         activity.left(str(failed) or type(failed).__name__, unfit=True)
         raise
     asked = stopping.requested.is_set()
-    activity.left("asked to stop" if asked else f"idle for its {chosen.idle_seconds:g} s")
+    idle = f"idle for its idle time, {chosen.idle_seconds:g} s"
+    activity.left("asked to stop" if asked else idle)
 
 
 if __name__ == "__main__":

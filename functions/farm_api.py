@@ -12,8 +12,8 @@ router = fastapi.APIRouter(tags=["farm"])
 async def list_workers() -> farm.WorkersView:
     """List the workers: live ones first, then those thought dead, each with the reason.
 
-    A worker writes its row every few seconds; one whose row has grown old is thought dead. Rows are
-    kept for a day.
+    A worker says every so often that it lives (`heartbeat_seconds`); after three times as long
+    without a word it is thought dead. Dead ones are shown for a day.
     """
     return await farm.show_workers(world.watching())
 
