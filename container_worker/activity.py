@@ -86,7 +86,8 @@ class Activity(ports.Progress):
 
     def waiting(self, reason: str) -> None:
         """The world is away, and is tried again and again; empty: it is back."""
-        self._change(waits_for=reason)
+        if reason != self._worker.waits_for:
+            self._worker = self._worker.model_copy(update={"waits_for": reason})
 
     def lease_renewed(self) -> None:
         """The batch stays this worker's for another lease."""
@@ -102,6 +103,7 @@ class Activity(ports.Progress):
         self._metrics.messages.labels(outcome).inc()
         if outcome == render.Outcome.LEASE_LOST:
             self._metrics.leases_lost.inc()
+        self.waiting("")
         self._work(workers.WorkerState.IDLE, None)
 
     def _frame_ended(self, *, done: int) -> None:

@@ -1,7 +1,7 @@
 """How does the farm know that a worker lives, and why one left?
 
 It writes its row when it starts, at every heartbeat, and when it leaves; in between only if it has
-taken or ended a batch, and then not more than three times in a heartbeat.
+taken or ended a batch or waits for the world, and not more than three times in a heartbeat.
 """
 
 import asyncio
@@ -67,4 +67,4 @@ class Heartbeat:
     def _doing(self) -> object:
         worker = self._activity.worker()
         held = worker.rendering
-        return worker.state, held and (held.job, held.batch, held.waits_for)
+        return worker.state, worker.waits_for, held and (held.job, held.batch)

@@ -85,11 +85,13 @@ async def run(
                 fitness.note(await _attend(world, stopping, delivery, since, grace_seconds))
                 idle_since = world.clock.elapsed()
         except errors.UnavailableError as away:
+            world.progress.waiting(str(away))
             log.warning("storage_unavailable", reason=str(away), retry_in=pause)
             await stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
         pause = poll_seconds
+        world.progress.waiting("")
         if delivery is None:
             if idle_seconds and world.clock.elapsed() - idle_since >= idle_seconds:
                 log.info("worker_leaves", reason=f"no message for {idle_seconds} s")

@@ -1,5 +1,6 @@
 """Why is nothing rendering?"""
 
+import collections
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,13 +44,17 @@ def why_nothing_renders(farm: FarmState) -> str:
     return _why_idle(farm, active)
 
 
-def _why_all_wait(busy: Sequence[workers.Worker]) -> str:
-    waits = []
-    for worker in busy:
-        if worker.rendering is None or not worker.rendering.waits_for:
-            return ""
-        waits.append(f"{worker.name} waits: {worker.rendering.waits_for}")
-    return "; ".join(waits)
+def _why_all_wait(some: Sequence[workers.Worker]) -> str:
+    """Return what keeps every one of some workers from going on; empty: one does."""
+    if not all(worker.waits_for for worker in some):
+        return ""
+    by_reason = collections.defaultdict(list)
+    for worker in some:
+        by_reason[worker.waits_for].append(worker.name)
+    return "; ".join(
+        f"{', '.join(names)} {'waits' if len(names) == 1 else 'wait'}: {reason}"
+        for reason, names in by_reason.items()
+    )
 
 
 def _why_no_messages(open_jobs: Sequence[jobs.Job]) -> str:
@@ -104,6 +109,8 @@ def _why_idle(farm: FarmState, active: Sequence[jobs.Job]) -> str:
         return f"the workers that are left are leaving; {_wait(farm.depth)}{_oldest(farm)}"
     if workers.WorkerState.IDLE not in by_state:
         return f"workers are starting Blender; {_wait(farm.depth)}{_oldest(farm)}"
+    if waits := _why_all_wait([one for one in farm.live if one.state is workers.WorkerState.IDLE]):
+        return f"{_wait(farm.depth)}{_oldest(farm)}; {waits}"
     if farm.oldest_waiting is None:
         return (
             f"{_batches(farm.depth)} hidden for now: given back for another attempt after a delay, "

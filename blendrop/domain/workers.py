@@ -45,7 +45,6 @@ class RenderingNow(pydantic.BaseModel):
     frames_left: int  # without their final names and not failed in this attempt
     frame: int | None = None  # in hand
     frame_since: datetime.datetime | None = None
-    waits_for: str = ""  # why it does not go on, for a person; empty while it does
 
 
 class Worker(pydantic.BaseModel):
@@ -67,6 +66,7 @@ class Worker(pydantic.BaseModel):
     state: WorkerState = WorkerState.STARTING
     since: datetime.datetime  # in this state
     rendering: RenderingNow | None = None
+    waits_for: str = ""  # why it does not go on, for a person; empty while it does
     left_because: str = ""  # why it left, or is leaving, for a person
 
     @property

@@ -52,15 +52,20 @@ async def status(farm: WatchedFarm) -> tuple[int, Mapping[str, str], dict[str, A
     return code, headers, json.loads(text)
 
 
-async def frames_done(farm: WatchedFarm) -> float:
-    """Return how many frames the worker counts."""
+async def measured(farm: WatchedFarm, **labels: str) -> Mapping[str, float]:
+    """Return what Prometheus would read of the worker, of these labels' values if it has them."""
     _, _, text = await asked(f"{farm.running.status_addresses['worker-1']}/metrics")
-    return sum(
-        one.value
+    return {
+        one.name: one.value
         for family in parser.text_string_to_metric_families(text)
         for one in family.samples
-        if one.name == "blendrop_worker_frames_total" and one.labels["result"] == "done"
-    )
+        if all(one.labels.get(name, value) == value for name, value in labels.items())
+    }
+
+
+async def frames_done(farm: WatchedFarm) -> float:
+    """Return how many frames the worker counts."""
+    return (await measured(farm, result="done"))["blendrop_worker_frames_total"]
 
 
 async def farm_view(farm: WatchedFarm) -> usecase.FarmView:
@@ -122,6 +127,12 @@ async def test_a_worker_is_busy_while_it_renders_and_counts_its_frames(
         while (await status(farm))[0] != 200:  # noqa: ASYNC110 another process sets no event
             await asyncio.sleep(0.05)
     assert await frames_done(farm) - before == 6
+    numbers = await measured(farm, outcome="done")
+    assert numbers["blendrop_worker_batches_total"] == 1
+    assert numbers["blendrop_worker_frame_render_seconds_count"] == 6
+    assert numbers["blendrop_worker_scene_load_seconds_count"] == 1
+    assert numbers["blendrop_worker_blender_memory_bytes"] > 50 * 2**20
+    assert numbers["blendrop_worker_busy"] == 0
 
 
 async def test_a_killed_worker_is_thought_dead_and_its_end_is_told(

@@ -24,7 +24,7 @@ def a_worker(name: str = "w1", **changes: Any) -> workers.Worker:
     return workers.Worker.model_validate(given | changes)
 
 
-def at_work(name: str = "w1", *, waits_for: str = "", **changes: Any) -> workers.Worker:
+def at_work(name: str = "w1", **changes: Any) -> workers.Worker:
     """Return a worker that holds batch 7 of a job."""
     held = workers.RenderingNow(
         job="shot-00000000000a",
@@ -33,6 +33,5 @@ def at_work(name: str = "w1", *, waits_for: str = "", **changes: Any) -> workers
         attempt=1,
         since=START,
         frames_left=4,
-        waits_for=waits_for,
     )
     return a_worker(name, state=workers.WorkerState.RENDERING, rendering=held, **changes)

@@ -51,7 +51,7 @@ FULL = "the frame share is full"
         pytest.param({"live": [a_worker(), at_work("w2")]}, "", id="something-renders"),
         pytest.param(
             {"live": [at_work(waits_for=FULL), at_work("w2", waits_for=FULL), a_worker("w3")]},
-            f"w1 waits: {FULL}; w2 waits: {FULL}",
+            f"w1, w2 wait: {FULL}",
             id="all-wait-for-the-world",
         ),
         pytest.param(
@@ -144,6 +144,16 @@ FULL = "the frame share is full"
             {"live": [a_worker()]},
             "a worker is about to take a batch: 12 batches wait, the oldest for 40 s",
             id="about-to-begin",
+        ),
+        pytest.param(
+            {"live": [a_worker(waits_for="the storage answered 403"), a_worker("w2")]},
+            "a worker is about to take a batch: 12 batches wait, the oldest for 40 s",
+            id="one-of-two-reaches-the-queue",
+        ),
+        pytest.param(
+            {"live": [a_worker(waits_for="the storage answered 403")]},
+            "12 batches wait, the oldest for 40 s; w1 waits: the storage answered 403",
+            id="no-worker-reaches-the-queue",
         ),
         pytest.param(
             {"live": [OLD], "open_jobs": [a_job(), a_job(blender="4.5", number=2)]},
