@@ -13,6 +13,7 @@ A worker writes its row again and again; one whose row has grown old is thought 
 
 import datetime
 import re
+from collections.abc import Collection
 from enum import StrEnum
 
 import pydantic
@@ -79,11 +80,27 @@ class Worker(pydantic.BaseModel):
         return any(_key(one) >= _key(version) for one in self.blenders)
 
 
-def why_dead(worker: Worker, now: datetime.datetime) -> str:
-    """Return why a worker is thought dead, for a person; empty: it is alive."""
+def thought_dead(rows: Collection[Worker], now: datetime.datetime) -> dict[str, str]:
+    """Return why each worker that is thought dead is, by the name of its row."""
+    last_start = {}
+    for worker in sorted(rows, key=lambda one: one.started):
+        last_start[worker.name] = worker.started
+    whys = {one.id: why_dead(one, now, name_taken=last_start[one.name]) for one in rows}
+    return {row: why for row, why in whys.items() if why}
+
+
+def why_dead(
+    worker: Worker, now: datetime.datetime, *, name_taken: datetime.datetime | None = None
+) -> str:
+    """Return why a worker is thought dead, for a person; empty: it is alive.
+
+    A worker that was started under its name after it was last heard from is in its place.
+    """
     if worker.state is WorkerState.LEFT:
         return f"left: {worker.left_because}"
     silent = (now - worker.heard).total_seconds()
+    if name_taken is not None and name_taken > worker.heard:
+        return f"last heard from {how_long(silent)} ago while {_at(worker)}, and started anew since"
     if silent <= _BEATS_MISSED * worker.heartbeat_seconds:
         return ""
     return f"last heard from {how_long(silent)} ago while {_at(worker)}"

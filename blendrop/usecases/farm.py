@@ -56,15 +56,14 @@ class FarmView(pydantic.BaseModel):
 
 async def show_workers(world: Watching) -> WorkersView:
     """Return the workers, each with why it is thought dead if it is."""
-    live, dead = await _workers(world)
-    now = world.clock.now()
+    live, dead, whys = await _workers(world)
     shown = (*live, *dead[:_DEAD_SHOWN])
-    return WorkersView(workers=tuple(_view(worker, now) for worker in shown))
+    return WorkersView(workers=tuple(_view(one, whys.get(one.id, "")) for one in shown))
 
 
 async def show_farm(world: Watching) -> FarmView:
     """Return the sums of the farm, and why nothing renders."""
-    depth, oldest, poison, (live, dead), (open_jobs, some_jobs) = await asyncio.gather(
+    depth, oldest, poison, (live, dead, _), (open_jobs, some_jobs) = await asyncio.gather(
         world.queue.depth(),
         world.queue.oldest_waiting(),
         world.queue.poison_depth(),
@@ -97,15 +96,18 @@ async def forget_dead_workers(world: Watching) -> int:
     return len(old)
 
 
-async def _workers(world: Watching) -> tuple[list[workers.Worker], list[workers.Worker]]:
-    """Return the live ones by name, and those thought dead, the last heard from first."""
+async def _workers(
+    world: Watching,
+) -> tuple[list[workers.Worker], list[workers.Worker], dict[str, str]]:
+    """Return the live ones by name; those thought dead, the last heard from first; and why."""
     found = await world.workers.all_workers()
-    now = world.clock.now()
-    live = [one for one in found if not workers.why_dead(one, now)]
-    dead = [one for one in found if workers.why_dead(one, now)]
+    whys = workers.thought_dead(found, world.clock.now())
+    live = [one for one in found if one.id not in whys]
+    dead = [one for one in found if one.id in whys]
     return (
         sorted(live, key=lambda one: (one.name, one.started)),
         sorted(dead, key=lambda one: one.heard, reverse=True),
+        whys,
     )
 
 
@@ -125,6 +127,5 @@ async def _open_jobs(world: Watching) -> tuple[int, Sequence[jobs.Job]]:
     return len(ids), [job for job in found if job is not None and not job.ended]
 
 
-def _view(worker: workers.Worker, now: datetime.datetime) -> WorkerView:
-    why = workers.why_dead(worker, now)
+def _view(worker: workers.Worker, why: str) -> WorkerView:
     return WorkerView.model_validate({**worker.model_dump(), "live": not why, "why_dead": why})

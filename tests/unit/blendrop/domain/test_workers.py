@@ -71,3 +71,26 @@ def test_two_lives_of_one_name_are_two_rows() -> None:
 def test_a_newer_blender_opens_older_scenes(version: str, *, expected: bool) -> None:
     """And not the other way round."""
     assert a_worker().has_blender(version) is expected
+
+
+def test_a_worker_that_was_started_anew_takes_the_place_of_the_one_before() -> None:
+    """A container that was restarted is not counted twice until the old row has grown old."""
+    restarted = START + datetime.timedelta(seconds=2)
+    killed = at_work()
+    anew = a_worker(started=restarted, heard=restarted)
+    other = a_worker("w2")
+    now = START + datetime.timedelta(seconds=3)
+
+    assert workers.thought_dead([anew, other, killed], now) == {
+        killed.id: "last heard from 3 s ago while it rendered batch 7 of job shot-00000000000a, "
+        "and started anew since"
+    }
+
+
+def test_two_workers_that_share_a_name_by_mistake_both_live() -> None:
+    """Each is heard from after the other's start."""
+    beat = START + datetime.timedelta(seconds=30)
+    first = a_worker(heard=beat)
+    second = a_worker(started=START + datetime.timedelta(seconds=2), heard=beat)
+
+    assert workers.thought_dead([first, second], beat) == {}
