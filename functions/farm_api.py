@@ -5,7 +5,7 @@ from typing import Any
 import fastapi
 
 from blendrop.usecases import farm
-from functions import world
+from functions import problems, world
 
 router = fastapi.APIRouter(tags=["farm"])
 
@@ -52,7 +52,8 @@ _FARM: dict[str, Any] = {
 
 
 def _answers(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": example}}}}
+    answered = {200: {"content": {"application/json": {"example": example}}}}
+    return answered | problems.documented(503)
 
 
 @router.get("/workers", responses=_answers({"workers": [_WORKER]}))

@@ -124,7 +124,9 @@ async def _open_jobs(world: Watching) -> tuple[int, Sequence[jobs.Job]]:
                 return None  # listed, and not there: the sweeper says so
 
     found = await asyncio.gather(*(read(job_id) for job_id in ids[:_JOBS_READ]))
-    return len(ids), [job for job in found if job is not None and not job.ended]
+    # One that has ended is listed until the sweeper has come by.
+    still_open = [job for job in found if job is not None and not job.ended]
+    return len(still_open) + len(ids[_JOBS_READ:]), still_open
 
 
 def _view(worker: workers.Worker, why: str) -> WorkerView:
