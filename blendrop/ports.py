@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from blendrop.domain import batches, events, images, job_settings, jobs, messages, priorities
+from blendrop import errors
+from blendrop.domain import (
+    batches,
+    events,
+    images,
+    job_settings,
+    jobs,
+    messages,
+    priorities,
+    workers,
+)
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
 
@@ -127,6 +137,17 @@ class BatchQueue(Protocol):
 
     async def depth(self) -> int:
         """Return about how many messages there are, of every priority, hidden ones included."""
+        ...
+
+    async def oldest_waiting(self) -> datetime.datetime | None:
+        """Return when the oldest message in sight was sent; None if none is in sight.
+
+        Only the front of each queue is looked at, and no message is received by it.
+        """
+        ...
+
+    async def poison_depth(self) -> int:
+        """Return about how many messages were parked, and wait for a person."""
         ...
 
 
@@ -263,6 +284,22 @@ class RateCounters(Protocol):
         ...
 
 
+class WorkerTable(Protocol):
+    """The rows in which workers say that they live, and what they are at."""
+
+    async def put(self, worker: workers.Worker) -> None:
+        """Write what a worker says of itself, in place of what it said before."""
+        ...
+
+    async def all_workers(self) -> Sequence[workers.Worker]:
+        """Return every row, in no particular order."""
+        ...
+
+    async def remove(self, worker: workers.Worker) -> None:
+        """Remove a worker's row; one that is gone already is well."""
+        ...
+
+
 class FrameShare(Protocol):
     """The folder that holds the frames; a frame is done when its file has its final name."""
 
@@ -392,6 +429,40 @@ class PreviewMaker(Protocol):
             FrameError: the image cannot be read, or the JPEG not written.
         """
         ...
+
+
+class Progress:
+    """Who is told what a worker does, as it does it. This one does not listen.
+
+    Calls are made in the midst of rendering: they must return at once, and never raise.
+    """
+
+    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+        """A batch is this worker's now; so many of its frames are to be rendered."""
+
+    def scene_opened(self, *, seconds: float) -> None:
+        """Blender has loaded the scene, which it had not open."""
+
+    def frame_begun(self, frame: int) -> None:
+        """A frame is in hand."""
+
+    def frame_done(self, frame: int, *, seconds: float) -> None:
+        """A frame has its final name."""
+
+    def frame_failed(self, frame: int, failure_class: errors.FailureClass) -> None:
+        """A frame has no good image from this attempt."""
+
+    def waiting(self, reason: str) -> None:
+        """The world is away, and is tried again and again; empty: it is back."""
+
+    def lease_renewed(self) -> None:
+        """The batch stays this worker's for another lease."""
+
+    def lease_renewal_failed(self) -> None:
+        """A renewal was not answered; the lease runs on as it did."""
+
+    def message_left(self, outcome: str) -> None:
+        """The message was carried out or left, and the worker holds nothing more."""
 
 
 class Clock(Protocol):

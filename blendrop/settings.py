@@ -216,6 +216,10 @@ class WorkerSettings(Settings):
     breaker_share: float = pydantic.Field(0.5, ge=0, le=1, alias="BLENDROP_BREAKER_SHARE")
     failed_jobs: int = pydantic.Field(3, ge=1, alias="BLENDROP_FAILED_JOBS")
     image_pixels: int = pydantic.Field(2**28, ge=1, alias="BLENDROP_IMAGE_PIXELS")
+    heartbeat_seconds: float = pydantic.Field(30, ge=1, le=600, alias="BLENDROP_HEARTBEAT_SECONDS")
+    # Its own small HTTP port; 0: none. The image opens it to everyone who reaches the container.
+    status_port: int = pydantic.Field(0, ge=0, le=65535, alias="BLENDROP_STATUS_PORT")
+    status_host: str = pydantic.Field("127.0.0.1", alias="BLENDROP_STATUS_HOST")
 
     def commands(self) -> dict[str, str]:
         """Return the program of each Blender by its version, oldest first."""

@@ -13,12 +13,14 @@ from blendrop.adapters import (
     azure_job_table,
     azure_rate_counters,
     azure_scenes,
+    azure_worker_table,
     frame_folder,
     system_clock,
 )
 from blendrop.domain import circuit_breaker, costs
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
+from blendrop.usecases.farm import Watching
 from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
@@ -33,6 +35,7 @@ class Storage:
     jobs: ports.JobTable
     queue: ports.BatchQueue
     announcements: ports.AnnouncementQueue
+    workers: ports.WorkerTable
 
 
 def storage(connection: settings.StorageConnection) -> Storage:
@@ -56,6 +59,7 @@ def storage(connection: settings.StorageConnection) -> Storage:
         announcements=azure_announcement_queue.AzureAnnouncementQueue(
             clients, queue=settings.ANNOUNCEMENTS_QUEUE
         ),
+        workers=azure_worker_table.AzureWorkerTable(clients, table=settings.WORKERS_TABLE),
     )
 
 
@@ -119,6 +123,16 @@ def announcing(store: Storage, chosen: settings.FunctionSettings) -> Announcing:
     )
 
 
+def watching(store: Storage) -> Watching:
+    """Return what looking at the farm needs."""
+    return Watching(
+        jobs=store.jobs,
+        queue=store.queue,
+        workers=store.workers,
+        clock=system_clock.SystemClock(),
+    )
+
+
 def rendering(
     store: Storage,
     chosen: settings.WorkerSettings,
@@ -126,6 +140,7 @@ def rendering(
     scenes: ports.SceneFiles,
     renderer: ports.Renderer,
     stopping: Callable[[], bool],
+    progress: ports.Progress,
 ) -> Rendering:
     """Return what rendering batches needs."""
     # Only workers decode images: the functions start without the library that does.
@@ -151,6 +166,7 @@ def rendering(
             first_frames=chosen.breaker_frames, share=chosen.breaker_share
         ),
         largest_image=chosen.image_pixels,
+        progress=progress,
     )
 
 

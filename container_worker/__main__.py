@@ -4,16 +4,21 @@
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 import structlog
 
 from blendrop import errors, settings, telemetry, wiring
-from container_worker import processes
+from container_worker import machine, processes, status_server
+from container_worker.activity import Activity
 from container_worker.blender import Bounds
 from container_worker.blender_renderer import BlenderRenderer
+from container_worker.heartbeat import Heartbeat
+from container_worker.metrics import Metrics
 from container_worker.receive_loop import Stopping, run
 from container_worker.scene_cache import SceneCache
 
@@ -40,9 +45,17 @@ def main() -> int:
 
 async def _work(chosen: settings.WorkerSettings) -> None:
     stopping = Stopping()
+    clock = wiring.clock()
+    metrics = Metrics()
+    activity = Activity(machine.describe(chosen, clock), clock=clock, metrics=metrics)
+
+    def stop() -> None:
+        stopping.request()
+        activity.leaving("asked to stop")
+
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(wanted, stopping.request)
+        loop.add_signal_handler(wanted, stop)
     scratch = chosen.scratch / wiring.worker_name(chosen)
     renderer = BlenderRenderer(
         chosen.commands(),
@@ -54,30 +67,56 @@ async def _work(chosen: settings.WorkerSettings) -> None:
             memory_bytes=chosen.blender_memory_mib * 2**20,
             device=chosen.cycles_device,
         ),
+        progress=activity,
     )
+    metrics.watch_memory(lambda: renderer.memory)
     store = wiring.storage(chosen.storage)
+    world = wiring.rendering(
+        store,
+        chosen,
+        scenes=SceneCache(store.scenes, scratch / "scenes", largest=chosen.scene_cache_bytes),
+        renderer=renderer,
+        stopping=stopping.requested.is_set,
+        progress=activity,
+    )
+    heartbeat = Heartbeat(store.workers, activity, clock, seconds=chosen.heartbeat_seconds)
     try:
-        await renderer.warm_up()
-        log.info("worker_ready", blenders=list(chosen.commands()))
-        await run(
-            wiring.rendering(
-                store,
-                chosen,
-                scenes=SceneCache(
-                    store.scenes, scratch / "scenes", largest=chosen.scene_cache_bytes
-                ),
-                renderer=renderer,
-                stopping=stopping.requested.is_set,
+        async with (
+            status_server.serving(
+                activity, metrics, host=chosen.status_host, port=chosen.status_port
             ),
-            stopping,
-            poll_seconds=chosen.poll_seconds,
-            idle_seconds=chosen.idle_seconds,
-            grace_seconds=chosen.stop_grace_seconds,
-            failed_jobs=chosen.failed_jobs,
-        )
+            heartbeat.beating(),
+            _told_why(activity, stopping, chosen),
+        ):
+            await renderer.warm_up()
+            activity.ready()
+            log.info("worker_ready", blenders=list(chosen.commands()))
+            await run(
+                world,
+                stopping,
+                poll_seconds=chosen.poll_seconds,
+                idle_seconds=chosen.idle_seconds,
+                grace_seconds=chosen.stop_grace_seconds,
+                failed_jobs=chosen.failed_jobs,
+            )
     finally:
         await renderer.close()
         await store.clients.close()
+
+
+@contextlib.asynccontextmanager
+async def _told_why(
+    activity: Activity, stopping: Stopping, chosen: settings.WorkerSettings
+) -> AsyncIterator[None]:
+    """Note why the worker ends when the block does."""
+    try:
+        yield
+    except Exception as failed:
+        activity.left(str(failed) or type(failed).__name__, unfit=True)
+        raise
+    asked = stopping.requested.is_set()
+    idle = f"idle for its idle time, {chosen.idle_seconds:g} s"
+    activity.left("asked to stop" if asked else idle)
 
 
 if __name__ == "__main__":

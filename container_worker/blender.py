@@ -71,6 +71,7 @@ class Blender:
         bounds: Bounds,
     ) -> None:
         self.alive = True
+        self.memory = 0  # bytes, when it was last looked at
         self._process = process
         self._answers = answers
         self._commands = commands
@@ -312,7 +313,8 @@ class Blender:
                 return
             if look % _LOOKS_PER_SEARCH == 0:  # it reads a file for each thread of Blender
                 followers = [*processes.descendants(self._process.pid)]
-            self._peak = max(self._peak, processes.memory(self._process.pid, *followers))
+            self.memory = processes.memory(self._process.pid, *followers)
+            self._peak = max(self._peak, self.memory)
             if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
                 self._over_memory = True
                 log.warning("blender_over_memory", mib=_mib(self._peak))

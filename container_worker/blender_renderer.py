@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from container_worker.blender import Blender, Bounds
 
 log = structlog.stdlib.get_logger(__name__)
 
+_NOBODY = ports.Progress()
 # Settings of a job that concern the farm, not Blender.
 _OURS = {"frames", "batch_size", "priority", "allow_missing_files"}
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
@@ -22,10 +24,18 @@ _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image cou
 class BlenderRenderer:
     """Carries out `ports.Renderer`: one Blender, open from batch to batch of the same scene."""
 
-    def __init__(self, programs: Mapping[str, str], *, scratch: Path, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        programs: Mapping[str, str],
+        *,
+        scratch: Path,
+        bounds: Bounds,
+        progress: ports.Progress = _NOBODY,
+    ) -> None:
         self._programs = programs
         self._scratch = scratch
         self._bounds = bounds
+        self._progress = progress
         self._blender: Blender | None = None
         self._version = ""  # of the one that runs, as the settings name it
         self._open: tuple[Path, job_settings.JobSettings] | None = None
@@ -50,10 +60,12 @@ class BlenderRenderer:
             return self._report
         self._open = self._report = None
         blender = await self._running(self._fitting(version))
+        began = time.monotonic()
         try:
             loaded = await blender.load(path, settings.model_dump(exclude=_OURS))
         finally:
             self._log = blender.last_log()
+        self._progress.scene_opened(seconds=time.monotonic() - began)
         self._report, self._open = _report(loaded), asked
         log.info(
             "scene_opened",
@@ -107,6 +119,11 @@ class BlenderRenderer:
     def pid(self) -> int | None:
         """The process of the Blender that runs, if one does."""
         return self._blender.pid if self._blender is not None and self._alive else None
+
+    @property
+    def memory(self) -> int:
+        """The bytes that the running Blender had when it was last looked at; 0 if none runs."""
+        return self._blender.memory if self._blender is not None and self._alive else 0
 
     @property
     def _alive(self) -> bool:

@@ -85,11 +85,13 @@ async def run(
                 fitness.note(await _attend(world, stopping, delivery, since, grace_seconds))
                 idle_since = world.clock.elapsed()
         except errors.UnavailableError as away:
+            world.progress.waiting(str(away))
             log.warning("storage_unavailable", reason=str(away), retry_in=pause)
             await stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             continue
         pause = poll_seconds
+        world.progress.waiting("")
         if delivery is None:
             if idle_seconds and world.clock.elapsed() - idle_since >= idle_seconds:
                 log.info("worker_leaves", reason=f"no message for {idle_seconds} s")
@@ -105,6 +107,7 @@ async def _attend(
     grace_seconds: float,
 ) -> render.Attended | None:
     """Return what became of the message; None if the grace was over before it was done."""
+    outcome = str(render.Outcome.STOPPED)
     attending = asyncio.create_task(render.attend(world, delivery, since=since))
     stop_requested = asyncio.create_task(stopping.requested.wait())
     try:
@@ -117,9 +120,12 @@ async def _attend(
             await asyncio.wait({attending})
         if attending.cancelled():
             return None
+        outcome = "unavailable"  # unless there is a result
         attended = attending.result()
+        outcome = attended.outcome
         log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
         return attended
     finally:
         stop_requested.cancel()
         attending.cancel()
+        world.progress.message_left(outcome)

@@ -3,7 +3,7 @@
 import fastapi
 
 from blendrop import __version__
-from functions import access, frames_api, gate, jobs_api, problems
+from functions import access, farm_api, frames_api, gate, jobs_api, problems
 
 app = fastapi.FastAPI(
     title="Blendrop",
@@ -23,7 +23,7 @@ async def health() -> dict[str, str]:
 
 
 # Whoever may see anything may see every job; who may do more is for each endpoint to say.
-for router in (jobs_api.router, frames_api.router):
+for router in (jobs_api.router, frames_api.router, farm_api.router):
     api.include_router(
         router,
         dependencies=[fastapi.Depends(access.reader)],

@@ -4,7 +4,7 @@ import datetime
 
 import azure.functions as func
 
-from blendrop.usecases import recover
+from blendrop.usecases import farm, recover
 from functions import world
 
 sweeper = func.Blueprint()
@@ -16,7 +16,8 @@ _ENDED = datetime.timedelta(minutes=5)
 @sweeper.function_name("sweep")
 @sweeper.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False)
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 the host insists on the argument
-    """Repair the open jobs, and remove what rate limits have no more use for."""
+    """Repair the open jobs, and forget what nobody has any more use for."""
     await recover.sweep(world.submission())
+    await farm.forget_dead_workers(world.watching())
     counters = world.rate_counters()
     await counters.forget(before=world.clock().now() - _ENDED)

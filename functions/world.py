@@ -7,6 +7,7 @@ from blendrop import ports, wiring
 from blendrop import settings as environment
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
+from blendrop.usecases.farm import Watching
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
 
@@ -64,3 +65,9 @@ def rate_counters() -> ports.RateCounters:
 def clock() -> ports.Clock:
     """Return the clock."""
     return wiring.clock()
+
+
+@functools.cache
+def watching() -> Watching:
+    """Return what looking at the farm needs."""
+    return wiring.watching(_storage())

@@ -51,6 +51,7 @@ class Farm:
     def __init__(self, plan: Plan, connection_string: str, http_port: int) -> None:
         self.client = FarmClient(connection_string, f"http://127.0.0.1:{http_port}")
         self.workers: dict[str, child_process.ChildProcess] = {}
+        self._status_ports: dict[str, int] = {}  # of workers, which share this machine
         self._plan = plan
         self._http_port = http_port
         self._functions: child_process.ChildProcess | None = None
@@ -76,6 +77,11 @@ class Farm:
             *(asyncio.create_task(self._keep_worker(name)) for name in self.workers),
         ]
         await self.beside(self._ready())
+
+    @property
+    def status_addresses(self) -> dict[str, str]:
+        """Where each worker answers by itself."""
+        return {name: f"http://127.0.0.1:{port}" for name, port in self._status_ports.items()}
 
     @property
     def functions_pid(self) -> int:
@@ -132,6 +138,8 @@ class Farm:
         )
 
     async def _start_worker(self, name: str) -> child_process.ChildProcess:
+        if name not in self._status_ports:
+            self._status_ports[name] = _free_port()
         return await child_process.start(
             name,
             [sys.executable, "-m", "container_worker"],
@@ -140,6 +148,7 @@ class Farm:
                 BLENDROP_WORKER_NAME=name,
                 BLENDROP_SCRATCH=str(self._plan.folder / "scratch"),
                 BLENDROP_POLL_SECONDS=_LOCAL_POLL,
+                BLENDROP_STATUS_PORT=str(self._status_ports[name]),
             ),
             folder=_ROOT,
             log=self._plan.folder / f"{name}.log",

@@ -32,6 +32,8 @@ async def main() -> int:
         f"starting storage emulator, function app ({host}) and {plan.workers} workers", flush=True
     )
     async with farm.running(plan) as running:
+        addresses = running.status_addresses.values()
+        workers = "\n             ".join(f"{one}/status" for one in addresses)
         print(
             f"""
 upload to    the blob container {settings.SCENES_CONTAINER} of the storage emulator, by Storage
@@ -40,6 +42,8 @@ upload to    the blob container {settings.SCENES_CONTAINER} of the storage emula
                  --container-name {settings.SCENES_CONTAINER} --file shot.blend
 frames in    {plan.share}/<job id>
 look at      {running.client.http}/api/jobs/<job id>
+             {running.client.http}/api/farm and /api/workers
+workers      {workers} (/healthz, /readyz, /metrics)
 logs in      {plan.folder}
 Blenders     {", ".join(plan.blenders)}
 

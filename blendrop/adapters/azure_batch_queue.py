@@ -16,6 +16,7 @@ from blendrop.domain import messages, priorities
 
 _NEVER = -1  # time to live: a batch waits for as long as it has to
 _SENT_AT_ONCE = 32
+_PEEKED = 32  # the most that one call shows
 # What a queue answers when the pop receipt is not the newest, or the message is gone (Microsoft
 # Learn, "Queue Storage error codes").
 _NOT_OURS = frozenset({"MessageNotFound", "PopReceiptMismatch"})
@@ -127,6 +128,22 @@ class AzureBatchQueue:
                 properties = await self._queue(priority).get_queue_properties()
             depth += int(properties.approximate_message_count or 0)
         return depth
+
+    async def oldest_waiting(self) -> datetime.datetime | None:
+        """Return when the oldest message in sight was sent; None if none is in sight."""
+        sent: list[datetime.datetime] = []
+        for priority, name in self._names.items():
+            with translated(f"look into {name}"):
+                front = await self._queue(priority).peek_messages(max_messages=_PEEKED)
+            sent.extend(message.inserted_on for message in front)
+        return min(sent, default=None)
+
+    async def poison_depth(self) -> int:
+        """Return about how many messages were parked."""
+        poison = self._clients.queues.get_queue_client(self._poison_name)
+        with translated(f"count the messages of {self._poison_name}"):
+            properties = await poison.get_queue_properties()
+        return int(properties.approximate_message_count or 0)
 
 
 def _seconds(time: datetime.timedelta) -> int:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from blendrop import errors, ports
-from blendrop.adapters import job_entities
-from blendrop.domain import batches, events, jobs, messages, priorities
+from blendrop.adapters import job_entities, worker_entities
+from blendrop.domain import batches, events, jobs, messages, priorities, workers
 
 Row = TypeVar("Row", jobs.Job, batches.Batch)
 
@@ -139,6 +139,16 @@ class MemoryBatchQueue:
     async def depth(self) -> int:
         """Return how many messages there are, hidden ones included."""
         return len(self._messages)
+
+    async def oldest_waiting(self) -> datetime.datetime | None:
+        """Return when the oldest message in sight was sent; None if none is in sight."""
+        now = self.clock.now()
+        in_sight = (one.inserted for one in self._messages.values() if one.visible <= now)
+        return min(in_sight, default=None)
+
+    async def poison_depth(self) -> int:
+        """Return how many messages were parked."""
+        return len(self.parked)
 
     def _hidden(
         self, message_id: str, message: _Message, time: datetime.timedelta
@@ -314,3 +324,23 @@ class MemoryJobTable:
             raise errors.NotFoundError(f"cannot read row {partition}/{key}: there is no such thing")
         etag, entity = self._entities[partition, key]
         return ports.Versioned(job_entities.to_row(kind, entity), etag)
+
+
+class MemoryWorkerTable:
+    """Carries out `ports.WorkerTable`."""
+
+    def __init__(self) -> None:
+        self._entities: dict[str, worker_entities.Entity] = {}
+
+    async def put(self, worker: workers.Worker) -> None:
+        """Write what a worker says of itself, in place of what it said before."""
+        entity = worker_entities.of_worker(worker)
+        self._entities[entity["RowKey"]] = entity
+
+    async def all_workers(self) -> Sequence[workers.Worker]:
+        """Return every row."""
+        return [worker_entities.to_worker(one) for one in self._entities.values()]
+
+    async def remove(self, worker: workers.Worker) -> None:
+        """Remove a worker's row; one that is gone already is well."""
+        self._entities.pop(worker.id, None)

@@ -37,6 +37,7 @@ class Lease:
         claimed: ports.Versioned[batches.Batch],
         length: datetime.timedelta,
         since: float,
+        progress: ports.Progress,
     ) -> None:
         self.batch = claimed.row
         self._etag = claimed.etag
@@ -48,6 +49,7 @@ class Lease:
         self._ends = since + length.total_seconds()
         self._counted = since  # until when the worker's time is in the row
         self._changing = asyncio.Lock()
+        self._progress = progress
 
     def check(self) -> None:
         """Return if the lease still runs. A process that was paused learns here that it is over.
@@ -73,6 +75,7 @@ class Lease:
             try:
                 await self._renew()
             except errors.UnavailableError as away:
+                self._progress.lease_renewal_failed()
                 self.check()
                 log.warning("lease_renewal_failed", reason=str(away), **self._names())
 
@@ -99,6 +102,7 @@ class Lease:
             }
             self.batch = self.batch.model_copy(update=kept)
             self._ends = asked + self._length.total_seconds()
+            self._progress.lease_renewed()
 
     async def guard(self, work: Coroutine[None, None, None]) -> None:
         """Do the work while renewing; end it at once when the lease is lost, or on cancellation.

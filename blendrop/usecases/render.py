@@ -77,6 +77,8 @@ async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) ->
         except errors.ConflictError:
             log.info("batch_held", reason="another worker claimed it at the same moment")
             return Attended(Outcome.HELD, message.job)
+        left = len(lease.batch.frame_numbers()) - len(done)
+        world.progress.batch_claimed(lease.batch, frames_left=left)
         with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
             outcome = await _attempt(world, lease, job, done)
         return Attended(outcome, message.job, lease.batch.frames_done - len(done))
@@ -164,6 +166,7 @@ async def _claim(
         claimed=await world.jobs.replace_batch(batch, etag=standing.etag, event=event),
         length=world.lease,
         since=since,
+        progress=world.progress,
     )
 
 

@@ -45,6 +45,7 @@ class Rendering:
     retry_delay: datetime.timedelta  # before the second attempt; doubled before each later one
     breaker: circuit_breaker.CircuitBreaker
     largest_image: int  # pixels
+    progress: ports.Progress = field(default_factory=ports.Progress)
     left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
 
     def leaves_to_others(self, batch: batches.Batch) -> bool:
@@ -92,6 +93,7 @@ async def missing(
             break
         lease.check()
         began = world.clock.elapsed()
+        world.progress.frame_begun(frame)
         try:
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
@@ -106,6 +108,7 @@ async def missing(
                 _failure(world, lease.batch, frame, failed),
                 seconds=world.clock.elapsed() - began,
             )
+            world.progress.frame_failed(frame, failed.failure_class)
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -197,6 +200,7 @@ async def _render_frame(
     lease.check()
     await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
+    world.progress.frame_done(frame, seconds=rendered.seconds)
     log.info(
         "frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=list(map(str, flags))
     )
@@ -245,9 +249,11 @@ async def _patiently(
         except errors.UnavailableError as away:
             log.warning("waiting", reason=str(away), seconds=patience)
             lease.batch = lease.batch.model_copy(update={"reason": str(away)})
+            world.progress.waiting(str(away))
             await world.clock.sleep(patience)
             patience = min(patience * 2, _LONGEST_PATIENCE)
         else:
             if lease.batch.reason:
                 lease.batch = lease.batch.model_copy(update={"reason": ""})
+                world.progress.waiting("")
             return result

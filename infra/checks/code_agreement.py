@@ -21,6 +21,7 @@ _PREFIX = "BLENDROP_"
 _HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
 _IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
+_PROBE = re.compile(r"/\w+z\b(?=['\\\"])")
 _EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
 
 
@@ -29,6 +30,7 @@ def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Findi
     yield from _names(folder)
     yield from _variables(repository, folder)
     yield from _events(repository, folder)
+    yield from _status_port(repository, folder)
     yield from _python(repository, folder)
 
 
@@ -144,6 +146,26 @@ def _events(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Find
     for path, event in sorted(looked_for):
         if f'"{event}"' not in said:
             yield Finding(path, 1, "other-event", f"no code logs {event}")
+
+
+def status_port(folder: bicep_folder.BicepFolder) -> str:
+    """Return the port that the templates' probes of a worker ask."""
+    return str(folder.module("worker").variables["statusPort"].value)
+
+
+def _status_port(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield where the image opens another port than the probes ask, or nobody answers them."""
+    port = status_port(folder)
+    image = repository / "container_worker/Dockerfile"
+    opened = image.read_text()
+    for line in (f"BLENDROP_STATUS_PORT={port} ", f"EXPOSE {port}\n"):
+        if line not in opened:
+            yield Finding(image, 1, "other-port", f"the probes ask for {line.strip()}")
+    said = (repository / "container_worker/status_server.py").read_text()
+    for path in (folder.module("worker").path, image):
+        for route in sorted(set(_PROBE.findall(path.read_text()))):
+            if f'"{route}"' not in said:
+                yield Finding(path, 1, "other-port", f"a worker does not answer {route}")
 
 
 def _python(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ _PORTS = {
     "AnnouncementQueue": ("azure_announcement_queue.py", {"announcements"}),
     "JobTable": ("azure_job_table.py", {"jobs", "_jobs", "table"}),
     "RateCounters": ("azure_rate_counters.py", {"counters", "_counters"}),
+    "WorkerTable": ("azure_worker_table.py", {"workers", "_table"}),
 }
 _DEPLOYABLES = {"functions": "functions", "worker": "container_worker"}
 

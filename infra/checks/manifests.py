@@ -137,5 +137,22 @@ def _disagreements(manifests: list[Manifest], bicep: bicep_folder.BicepFolder) -
     for what, (here, there) in said.items():
         if here != there:
             yield f"{what} is {here!r}, elsewhere {there!r}"
+    yield from _status_disagreements(by_kind["Service"], container, bicep)
     given = {one["name"] for one in container["env"]} | {"BLENDROP_BLENDERS"}
     yield from code_agreement.disagreements(given, settings.WorkerSettings)
+
+
+def _status_disagreements(
+    service: Manifest, container: Manifest, bicep: bicep_folder.BicepFolder
+) -> Iterator[str]:
+    """Yield where the worker's own HTTP port is asked otherwise than the templates do."""
+    port = code_agreement.status_port(bicep)
+    opened = [one["containerPort"] for one in container["ports"] if one["name"] == "status"]
+    listed = [one["port"] for one in service["spec"]["ports"]]
+    for what, found in (("the status port", opened), ("the port of discovery", listed)):
+        if list(map(str, found)) != [port]:
+            yield f"{what} is {found}, elsewhere {port}"
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        asked = container.get(probe, {}).get("httpGet")
+        if asked != {"path": path, "port": "status"}:
+            yield f"the {probe} asks {asked}, elsewhere {path}"

@@ -122,6 +122,34 @@ async def test_a_message_is_given_back_for_later(contender: Contender) -> None:
     await received(contender.queue)
 
 
+async def test_the_oldest_message_in_sight_tells_how_long_it_has_waited(
+    contender: Contender,
+) -> None:
+    """Of whatever priority. Looking hides nothing; what a worker holds does not wait."""
+    assert await contender.queue.oldest_waiting() is None
+    await contender.queue.send([message(1)], priority="high")
+    await contender.wait(1.2)
+    await contender.queue.send([message(2)], priority="normal")
+
+    oldest = await contender.queue.oldest_waiting()
+    assert await contender.queue.oldest_waiting() == oldest
+    first = await received(contender.queue)
+    assert (oldest, first.dequeue_count) == (first.inserted, 1)
+    second = await contender.queue.oldest_waiting()
+    assert second is not None
+    assert second > first.inserted
+    await received(contender.queue)
+    assert await contender.queue.oldest_waiting() is None
+
+
+async def test_parked_messages_are_counted(contender: Contender) -> None:
+    """Apart from those that wait."""
+    await contender.queue.send([message(1), message(2)], priority="normal")
+    assert await contender.queue.poison_depth() == 0
+    await contender.queue.park(await received(contender.queue), reason="nobody can read it")
+    assert (await contender.queue.poison_depth(), await contender.queue.depth()) == (1, 1)
+
+
 async def test_a_parked_message_lies_where_people_look(contender: Contender) -> None:
     """With the reason, and nowhere else."""
     await contender.queue.send([message(1)], priority="normal")

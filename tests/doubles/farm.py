@@ -8,7 +8,7 @@ from pathlib import Path
 from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
 from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs
-from blendrop.usecases import control, render, show, submit
+from blendrop.usecases import control, farm, render, show, submit
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
 from tests.doubles.renderer import CopyingPreviews, ScriptedRenderer, TrustingVerifier
@@ -39,12 +39,14 @@ class MemoryFarm:
     verifier: TrustingVerifier = field(default_factory=TrustingVerifier)
     stopping: bool = False
     scene_missing: errors.BlendropError | None = None
+    progress: ports.Progress = field(default_factory=ports.Progress)
 
     def __post_init__(self) -> None:
         self.scenes = memory_storage.MemorySceneStore()
         self.table = memory_storage.MemoryJobTable()
         self.queue = memory_storage.MemoryBatchQueue(self.clock)
         self.announcements = memory_storage.MemoryAnnouncementQueue()
+        self.workers = memory_storage.MemoryWorkerTable()
         self.share = frame_folder.FrameFolder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.disk = self.folder.with_name(f"{self.folder.name}-disk")
@@ -81,6 +83,12 @@ class MemoryFarm:
             jobs=self.table, share=self.share, clock=self.clock, price=costs.Price(worker_hour=36)
         )
 
+    def watching(self) -> farm.Watching:
+        """Return what looking at the farm needs."""
+        return farm.Watching(
+            jobs=self.table, queue=self.queue, workers=self.workers, clock=self.clock
+        )
+
     def rendering(self, worker: str = "w1", renderer: ScriptedRenderer | None = None) -> Rendering:
         """Return what a worker needs."""
         return Rendering(
@@ -101,6 +109,7 @@ class MemoryFarm:
             breaker=circuit_breaker.CircuitBreaker(),
             largest_image=1_000_000,
             left=self._left.setdefault(worker, set()),
+            progress=self.progress,
         )
 
     def _on_disk(self, renderer: ScriptedRenderer) -> ScriptedRenderer:

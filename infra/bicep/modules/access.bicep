@@ -98,6 +98,10 @@ resource dataStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
     resource rateLimits 'tables' existing = {
       name: names.rateLimitsTable
     }
+
+    resource workers 'tables' existing = {
+      name: names.workersTable
+    }
   }
 }
 
@@ -233,6 +237,26 @@ resource functionsRateLimits 'Microsoft.Authorization/roleAssignments@2022-04-01
   }
 }
 
+resource functionsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::poison
+  name: guid(dataStorage::queueService::poison.id, functionsPrincipalId, roles.queueDataReader)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
+  }
+}
+
+resource functionsWorkers 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::tableService::workers
+  name: guid(dataStorage::tableService::workers.id, functionsPrincipalId, roles.tableDataContributor)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.tableDataContributor)
+  }
+}
+
 resource functionsFrameShareKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault::frameShareKey
   name: guid(vault::frameShareKey.id, functionsPrincipalId, roles.keyVaultSecretsUser)
@@ -307,6 +331,16 @@ resource workerAnnouncements 'Microsoft.Authorization/roleAssignments@2022-04-01
 resource workerJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::tableService::jobs
   name: guid(dataStorage::tableService::jobs.id, workerPrincipalId, roles.tableDataContributor)
+  properties: {
+    principalId: workerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.tableDataContributor)
+  }
+}
+
+resource workerWorkers 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::tableService::workers
+  name: guid(dataStorage::tableService::workers.id, workerPrincipalId, roles.tableDataContributor)
   properties: {
     principalId: workerPrincipalId
     principalType: 'ServicePrincipal'

@@ -125,6 +125,33 @@ var highQueueMetadata = union(queueMetadata, {
   queueName: names.highQueue
 })
 
+// The worker's own HTTP port, as its image says.
+var statusPort = 8080
+
+// Rendering takes every processor: a worker that answers late is given five minutes.
+var probes = [
+  {
+    type: 'Liveness'
+    httpGet: {
+      path: '/healthz'
+      port: statusPort
+    }
+    periodSeconds: 30
+    timeoutSeconds: 10
+    failureThreshold: 10
+  }
+  {
+    type: 'Readiness'
+    httpGet: {
+      path: '/readyz'
+      port: statusPort
+    }
+    periodSeconds: 10
+    timeoutSeconds: 10
+    failureThreshold: 3
+  }
+]
+
 var containers = [
   {
     name: 'worker'
@@ -180,6 +207,8 @@ var containers = [
         value: tableEndpoint
       }
     ]
+    // An execution of a job ends by itself, and nobody sends it requests.
+    probes: isJob ? [] : probes
     resources: {
       cpu: size.cpu
       memory: '${size.memoryGib}Gi'

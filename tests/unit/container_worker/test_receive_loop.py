@@ -1,11 +1,12 @@
 """When does a worker take a message, wait, and leave?"""
 
 import asyncio
+import datetime
 from pathlib import Path
 
 import pytest
 
-from blendrop import errors
+from blendrop import errors, ports
 from blendrop.domain import jobs
 from container_worker.receive_loop import Stopping, run
 from tests.doubles.farm import MemoryFarm
@@ -85,3 +86,34 @@ async def test_after_the_grace_the_frame_in_hand_is_given_up(farm: MemoryFarm) -
     farm.renderer.hold = None
     await farm.work("w2")
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_a_worker_that_does_not_reach_the_queue_says_so_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that is missing would look like a worker that has nothing to do."""
+    waits: list[str] = []
+
+    class Listener(ports.Progress):
+        def waiting(self, reason: str) -> None:
+            waits.append(reason)
+
+    farm = MemoryFarm(tmp_path, progress=Listener())
+    answers = [errors.UnavailableError("the storage answered 403")] * 2
+    receive = farm.queue.receive
+
+    async def received(*, lease: datetime.timedelta) -> ports.Delivery | None:
+        if answers:
+            raise answers.pop()
+        return await receive(lease=lease)
+
+    monkeypatch.setattr(farm.queue, "receive", received)
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    async with asyncio.timeout(5):
+        while "" not in waits:  # noqa: ASYNC110 the double sets no event
+            await asyncio.sleep(0.01)
+    stopping.request()
+    await working
+
+    assert waits[:3] == ["the storage answered 403", "the storage answered 403", ""]

@@ -21,6 +21,7 @@ async def test_old_rate_counters_are_removed(
     await counters.add("ann", 1, ends=now - datetime.timedelta(minutes=6))
     await counters.add("ann", 1, ends=lately)
     monkeypatch.setattr(world, "submission", farm.submission)
+    monkeypatch.setattr(world, "watching", farm.watching)
     monkeypatch.setattr(world, "clock", lambda: farm.clock)
     monkeypatch.setattr(world, "rate_counters", lambda: counters)
 

@@ -57,6 +57,19 @@ FAULTS = [
     pytest.param(
         (
             "container_worker/Dockerfile",
+            "BLENDROP_STATUS_PORT=8080",
+            "BLENDROP_STATUS_PORT=8081",
+            "other-port",
+        ),
+        id="image-that-opens-another-port",
+    ),
+    pytest.param(
+        ("infra/bicep/modules/worker.bicep", "'/healthz'", "'/livez'", "other-port"),
+        id="probe-that-nobody-answers",
+    ),
+    pytest.param(
+        (
+            "container_worker/Dockerfile",
             'ENV BLENDROP_BLENDERS="${BLENDROP_BLENDERS}"',
             'ENV BLENDERS="${BLENDROP_BLENDERS}"',
             "other-variable",

@@ -57,6 +57,14 @@ FAULTS = [
         id="workers-that-differ",
     ),
     pytest.param(
+        (WORKERS.format("app"), "containerPort: 8080", "containerPort: 8081", "other-name"),
+        id="another-status-port",
+    ),
+    pytest.param(
+        (WORKERS.format("job"), "path: /readyz", "path: /status", "other-name"),
+        id="readiness-that-a-busy-worker-lacks",
+    ),
+    pytest.param(
         ("infra/kubernetes/base/kustomization.yaml", "- discovery.yaml", "- discover.yaml",
          "unrenderable"),
         id="file-that-is-nowhere",

@@ -1,0 +1,134 @@
+"""What is this worker doing right now?"""
+
+import math
+
+from blendrop import errors, ports
+from blendrop.domain import batches, workers
+from blendrop.usecases import render
+from container_worker.metrics import Metrics
+
+_SOON, _LATEST = 5, 3600  # seconds until somebody should ask again
+
+
+class Activity(ports.Progress):
+    """Carries out `ports.Progress`: keeps the worker's row up to date in memory, and counts."""
+
+    def __init__(self, worker: workers.Worker, *, clock: ports.Clock, metrics: Metrics) -> None:
+        self.unfit = ""  # why the worker is to be replaced
+        self._worker = worker
+        self._clock = clock
+        self._metrics = metrics
+        self._frame_seconds: list[float] = []  # of the batch in hand
+
+    def worker(self) -> workers.Worker:
+        """Return the worker's row as of now."""
+        return self._worker.model_copy(update={"heard": self._clock.now()})
+
+    def retry_after(self) -> int:
+        """Return in how many seconds the worker may be idle; 0: it is."""
+        if self._worker.state is workers.WorkerState.IDLE:
+            return 0
+        batch = self._worker.rendering
+        if batch is None or not self._frame_seconds:
+            return _SOON
+        mean = sum(self._frame_seconds) / len(self._frame_seconds)
+        return min(max(math.ceil(mean * batch.frames_left), 1), _LATEST)
+
+    def ready(self) -> None:
+        """Blender is warm."""
+        self._enter(workers.WorkerState.IDLE)
+
+    def leaving(self, reason: str) -> None:
+        """The worker was asked to stop."""
+        if self._worker.state is not workers.WorkerState.LEFT:
+            self._enter(workers.WorkerState.LEAVING, left_because=reason)
+
+    def left(self, reason: str, *, unfit: bool = False) -> None:
+        """The worker ends."""
+        if unfit:
+            self.unfit = reason
+        self._enter(workers.WorkerState.LEFT, left_because=reason, rendering=None)
+
+    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+        """A batch is this worker's now; so many of its frames are to be rendered."""
+        self._frame_seconds = []
+        self._metrics.busy.set(1)
+        held = workers.RenderingNow(
+            job=batch.job,
+            batch=batch.number,
+            frames=batch.frames,
+            attempt=batch.attempt,
+            since=self._clock.now(),
+            frames_done=batch.frames_done,
+            frames_left=frames_left,
+        )
+        self._work(workers.WorkerState.RENDERING, held)
+
+    def scene_opened(self, *, seconds: float) -> None:
+        """Blender has loaded the scene, which it had not open."""
+        self._metrics.load_seconds.observe(seconds)
+
+    def frame_begun(self, frame: int) -> None:
+        """A frame is in hand."""
+        self._change(frame=frame, frame_since=self._clock.now())
+
+    def frame_done(self, frame: int, *, seconds: float) -> None:  # noqa: ARG002 it is in hand
+        """A frame has its final name."""
+        self._metrics.frames.labels("done", "").inc()
+        self._metrics.frame_seconds.observe(seconds)
+        self._frame_seconds.append(seconds)
+        self._frame_ended(done=1)
+
+    def frame_failed(self, frame: int, failure_class: errors.FailureClass) -> None:  # noqa: ARG002
+        """A frame has no good image from this attempt."""
+        self._metrics.frames.labels("failed", str(failure_class)).inc()
+        self._frame_ended(done=0)
+
+    def waiting(self, reason: str) -> None:
+        """The world is away, and is tried again and again; empty: it is back."""
+        if reason != self._worker.waits_for:
+            self._worker = self._worker.model_copy(update={"waits_for": reason})
+
+    def lease_renewed(self) -> None:
+        """The batch stays this worker's for another lease."""
+        self._metrics.renewals.labels("renewed").inc()
+
+    def lease_renewal_failed(self) -> None:
+        """A renewal was not answered; the lease runs on as it did."""
+        self._metrics.renewals.labels("failed").inc()
+
+    def message_left(self, outcome: str) -> None:
+        """The message was carried out or left, and the worker holds nothing more."""
+        self._metrics.busy.set(0)
+        self._metrics.messages.labels(outcome).inc()
+        if outcome == render.Outcome.LEASE_LOST:
+            self._metrics.leases_lost.inc()
+        self.waiting("")
+        self._work(workers.WorkerState.IDLE, None)
+
+    def _frame_ended(self, *, done: int) -> None:
+        held = self._worker.rendering
+        if held is not None:
+            self._change(
+                frame=None,
+                frame_since=None,
+                frames_done=held.frames_done + done,
+                frames_left=max(held.frames_left - 1, 0),
+            )
+
+    def _change(self, **changes: object) -> None:
+        """Change what is known of the batch in hand."""
+        if self._worker.rendering is not None:
+            held = self._worker.rendering.model_copy(update=changes)
+            self._worker = self._worker.model_copy(update={"rendering": held})
+
+    def _work(self, state: workers.WorkerState, held: workers.RenderingNow | None) -> None:
+        """Hold another batch or none; a worker that leaves stays one that leaves."""
+        if self._worker.state is workers.WorkerState.LEAVING:
+            self._worker = self._worker.model_copy(update={"rendering": held})
+        else:
+            self._enter(state, rendering=held)
+
+    def _enter(self, state: workers.WorkerState, **changes: object) -> None:
+        since = self._worker.since if state is self._worker.state else self._clock.now()
+        self._worker = self._worker.model_copy(update={"state": state, "since": since, **changes})
