@@ -16,6 +16,11 @@ from blendrop.domain import job_settings
 
 SCENES_CONTAINER = "scenes"
 UPLOADS_QUEUE = "scene-uploads"
+# The host parks what a queue trigger could not handle under this name (Microsoft Learn, "Azure
+# Queue storage trigger").
+UPLOADS_POISON_QUEUE = f"{UPLOADS_QUEUE}-poison"
+# Event Grid leaves here what it could not put on the queue.
+DEAD_LETTERS_CONTAINER = "scene-uploads-dead-letters"
 BATCHES_QUEUE = "render-batches"
 POISON_QUEUE = "render-batches-poison"
 JOBS_TABLE = "jobs"

@@ -21,13 +21,7 @@ _PREFIX = "BLENDROP_"
 _HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
 _KINDS = ("Container", "Queue", "Table")
 # What the platform alone reads and writes.
-_PLATFORM_NAMES = {
-    # The host parks what a queue trigger could not handle under this name (Microsoft Learn,
-    # "Azure Queue storage trigger").
-    "uploadsPoisonQueue": f"{settings.UPLOADS_QUEUE}-poison",
-    "deadLettersContainer": f"{settings.UPLOADS_QUEUE}-dead-letters",
-    "packagesContainer": "function-packages",
-}
+_PLATFORM_NAMES = {"packagesContainer": "function-packages"}
 _IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
 _EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
