@@ -18,10 +18,16 @@ from blendrop.domain import job_settings
 
 SCENES_CONTAINER = "scenes"
 UPLOADS_QUEUE = "scene-uploads"
+# The host parks what a queue trigger could not handle under this name (Microsoft Learn, "Azure
+# Queue storage trigger").
+UPLOADS_POISON_QUEUE = f"{UPLOADS_QUEUE}-poison"
+# Event Grid leaves here what it could not put on the queue.
+DEAD_LETTERS_CONTAINER = "scene-uploads-dead-letters"
 BATCHES_QUEUE = "render-batches"
 HIGH_QUEUE = "render-batches-high"
 POISON_QUEUE = "render-batches-poison"
 ANNOUNCEMENTS_QUEUE = "job-announcements"
+ANNOUNCEMENTS_POISON_QUEUE = f"{ANNOUNCEMENTS_QUEUE}-poison"
 QUEUES = (UPLOADS_QUEUE, HIGH_QUEUE, BATCHES_QUEUE, POISON_QUEUE, ANNOUNCEMENTS_QUEUE)
 JOBS_TABLE = "jobs"
 WORKERS_TABLE = "workers"

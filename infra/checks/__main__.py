@@ -10,6 +10,7 @@ from infra.checks import (
     bicep_azure_rules,
     bicep_folder,
     bicep_language_rules,
+    bicep_properties,
     code_agreement,
     code_calls,
     manifests,
@@ -25,7 +26,11 @@ def all_broken(repository: Path) -> Iterator[Finding]:
     """Yield every broken rule; those that follow from an unreadable template are not looked for."""
     templates = bicep_folder.BicepFolder(repository / "infra/bicep")
     roles = repository / "docs/roles.md"
-    language = [*bicep_language_rules.broken(templates), *bicep_azure_rules.broken(templates)]
+    language = [
+        *bicep_language_rules.broken(templates),
+        *bicep_azure_rules.broken(templates),
+        *bicep_properties.broken(templates),
+    ]
     yield from language
     if not language:
         yield from code_agreement.broken(repository, templates)

@@ -206,6 +206,26 @@ def value_of(node: tree_sitter.Node) -> Value:
     return _scalar(node)
 
 
+def alternatives(expression: Expression) -> list[Value]:
+    """Return the values that an expression chooses from (`? :`) or joins (`union`, `concat`)."""
+    # In an array the grammar takes `union(…)` for two elements, of which this is the second.
+    text = f"union{expression.text}" if expression.text.startswith("(") else expression.text
+    root = _PARSER.parse(f"var it = {text}".encode()).root_node
+    return list(_alternatives(root.named_children[0].named_children[-1]))
+
+
+def _alternatives(node: tree_sitter.Node) -> Iterator[Value]:
+    if node.type == "ternary_expression":
+        children = node.named_children[1:]
+    elif node.type == "call_expression" and _text(node.named_children[0]) in ("union", "concat"):
+        children = node.named_children[-1].named_children
+    else:
+        yield value_of(node)
+        return
+    for child in children:
+        yield from _alternatives(child)
+
+
 def _scalar(node: tree_sitter.Node) -> str | int | bool | Expression | None:
     if node.type == "string" and all(c.type == "string_content" for c in node.named_children):
         return "".join(_text(child) for child in node.named_children)

@@ -19,6 +19,9 @@ _PREFIX = "BLENDROP_"
 # What only the host's own extensions read of a connection (Microsoft Learn, "Connecting to host
 # storage with an identity").
 _HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
+_KINDS = ("Container", "Queue", "Table")
+# What the platform alone reads and writes.
+_PLATFORM_NAMES = {"packagesContainer": "function-packages"}
 _IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
 _PROBE = re.compile(r"/\w+z\b(?=['\\\"])")
@@ -37,24 +40,36 @@ def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Findi
 def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
     path = folder.root / bicep_folder.DATA_FILES["names"]
     held = folder.data("names")
-    wanted = {
-        "scenesContainer": settings.SCENES_CONTAINER,
-        "uploadsQueue": settings.UPLOADS_QUEUE,
-        # The host parks what a queue trigger could not handle under this name (Microsoft Learn,
-        # "Azure Queue storage trigger").
-        "uploadsPoisonQueue": f"{settings.UPLOADS_QUEUE}-poison",
-        "batchesQueue": settings.BATCHES_QUEUE,
-        "highQueue": settings.HIGH_QUEUE,
-        "announcementsQueue": settings.ANNOUNCEMENTS_QUEUE,
-        "poisonQueue": settings.POISON_QUEUE,
-        "jobsTable": settings.JOBS_TABLE,
-        "workersTable": settings.WORKERS_TABLE,
-        "rateLimitsTable": settings.RATE_LIMITS_TABLE,
-    }
+    wanted = {_key(constant): name for constant, name in shared_names().items()} | _PLATFORM_NAMES
     for key, name in wanted.items():
         if held.get(key) != name:
             text = f"{key} is {held.get(key)!r}, and settings.py says {name!r}"
             yield Finding(path, 1, "other-name", text)
+    made = folder.module("data-storage")
+    for key in held:
+        if not key.endswith(_KINDS):
+            continue
+        if key not in wanted:
+            text = f"{key} is in no code: settings.py has no {_constant(key)}"
+            yield Finding(path, 1, "other-name", text)
+        if ("names", key) not in {(holder, name) for holder, name, _ in made.members}:
+            yield Finding(made.path, 1, "not-made", f"names.{key} is created nowhere")
+
+
+def shared_names() -> dict[str, str]:
+    """Return every container, queue and table that settings.py names, by its constant."""
+    kinds = tuple(f"_{kind.upper()}" for kind in _KINDS)
+    return {name: value for name, value in vars(settings).items() if name.endswith(kinds)}
+
+
+def _key(constant: str) -> str:
+    """Return what names.json calls a constant: uploadsQueue for UPLOADS_QUEUE."""
+    first, *others = constant.lower().split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _constant(key: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", key).upper()
 
 
 def function_variables(folder: bicep_folder.BicepFolder) -> dict[str, bicep_file.Value]:

@@ -419,6 +419,17 @@ resource operatorScenes 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
   }
 }
 
+// What Event Grid could not deliver, and why.
+resource operatorDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+  scope: dataStorage::blobService::deadLetters
+  name: guid(dataStorage::blobService::deadLetters.id, operatorPrincipalId, roles.blobDataReader)
+  properties: {
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.blobDataReader)
+  }
+}
+
 resource operatorQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
   scope: dataStorage
   name: guid(dataStorage.id, operatorPrincipalId, roles.queueDataReader)

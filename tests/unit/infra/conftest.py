@@ -14,6 +14,7 @@ READ = (
     "docs/roles.md",
     "functions",
     "infra",
+    "local",
     "local.settings.example.json",
     "pyproject.toml",
 )
@@ -34,7 +35,9 @@ def copied(tmp_path: Path) -> Path:
         source, target = REPOSITORY / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                source, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
+            )
         else:
             shutil.copy(source, target)
     return root

@@ -29,6 +29,19 @@ FAULTS = [
     ),
     pytest.param(
         (
+            "infra/bicep/names.json",
+            '"jobsTable"',
+            '"announcementsQueue": "announcements",\n  "jobsTable"',
+            "other-name",
+        ),
+        id="queue-that-no-code-knows",
+    ),
+    pytest.param(
+        ("infra/bicep/modules/data-storage.bicep", "  names.poisonQueue\n", "", "not-made"),
+        id="queue-that-is-never-made",
+    ),
+    pytest.param(
+        (
             "infra/bicep/modules/function-app.bicep",
             "BLENDROP_FRAME_SHARE:",
             "BLENDROP_FRAMES_SHARE:",
@@ -154,6 +167,18 @@ def test_the_code_takes_the_variables_that_azure_gives(
     read = settings.read(kind, given)
 
     assert read.storage.address("queue") == "https://account.queue.core.windows.net/"
+
+
+def test_a_name_that_only_the_code_knows_is_found(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue added to settings.py has to be added to the templates."""
+    monkeypatch.setattr(settings, "NEW_QUEUE", "new-messages", raising=False)
+    templates = bicep_folder.BicepFolder(copied / "infra/bicep")
+
+    (finding,) = code_agreement.broken(copied, templates)
+
+    assert "newQueue is None, and settings.py says 'new-messages'" in str(finding)
 
 
 def _stand_in(name: str) -> str:

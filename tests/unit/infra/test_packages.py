@@ -1,14 +1,18 @@
 """What is published holds what it needs, and nothing of the other's."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from infra.checks import packages
+from local import azurite, blenders, farm_storage
 
 UV = Path(sys.executable).parent / "uv"
 SETTINGS = {
@@ -116,25 +120,36 @@ def test_the_functions_package_indexes_by_its_requirements_alone(unpacked: Path)
     assert not [name for name in installed if name.lower().startswith(("openimageio", "pytest"))]
 
 
-def test_the_worker_starts_by_its_requirements_alone(repository: Path, tmp_path: Path) -> None:
-    """With the image's files and libraries it starts, and says which variable it lacks."""
+@pytest.mark.asyncio
+async def test_the_worker_starts_by_its_requirements_alone(
+    repository: Path, tmp_path: Path, installed_blenders: Mapping[str, str]
+) -> None:
+    """With the image's files and libraries it starts Blender, looks for work, and leaves idle."""
     root = tmp_path / "app"
     for file in packages.worker_files(repository):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_bytes((repository / file).read_bytes())
     python = _environment(tmp_path, root / "container_worker/requirements.txt")
 
-    started = subprocess.run(
-        [python, "-m", "container_worker"],
-        cwd=root,
-        env={"PATH": os.environ["PATH"], "BLENDROP_STORAGE": "UseDevelopmentStorage=true"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    async with azurite.running(tmp_path / "azurite", log=tmp_path / "azurite.log") as account:
+        await farm_storage.create(account.connection_string)
+        started = await asyncio.create_subprocess_exec(
+            *(python, "-m", "container_worker"),
+            cwd=root,
+            env={
+                "PATH": os.environ["PATH"],
+                "BLENDROP_BLENDERS": blenders.written(installed_blenders),
+                "BLENDROP_FRAME_SHARE": str(tmp_path),
+                "BLENDROP_IDLE_SECONDS": "1",
+                "BLENDROP_SCRATCH": str(tmp_path / "scratch"),
+                "BLENDROP_STORAGE": account.connection_string,
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(started.communicate(), 120)
 
-    assert started.returncode != 0
-    assert "BLENDROP_BLENDERS" in started.stdout + started.stderr
-    assert "ModuleNotFoundError" not in started.stderr
+    events = [json.loads(line)["event"] for line in said.decode().splitlines()]
+    assert started.returncode == 0
+    assert events == ["worker_ready", "worker_leaves", "worker_left"]
     assert not (root / "functions").exists()

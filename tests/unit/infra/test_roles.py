@@ -11,6 +11,10 @@ from infra.checks.finding import Finding
 ACCESS = "infra/bicep/modules/access.bicep"
 PAGE = "docs/roles.md"
 
+OPERATORS_DEAD_LETTERS = (
+    "deadLetters.id, operatorPrincipalId, roles.blobDataReader)\n  properties: {\n    principalId: "
+)
+
 FAULTS = [
     pytest.param(
         (ACCESS, "principalId: workerPrincipalId", "principalId: topicPrincipalId", "missing-role"),
@@ -64,6 +68,69 @@ FAULTS = [
             "other-call",
         ),
         id="adapter-that-makes-another-call",
+    ),
+    pytest.param(
+        (
+            "blendrop/adapters/azure_scenes.py",
+            "properties = await blob.get_blob_properties()",
+            "look = blob.undelete_blob; properties = await look()",
+            "other-call",
+        ),
+        id="call-through-a-variable-that-no-table-knows",
+    ),
+    pytest.param(
+        (
+            "blendrop/wiring.py",
+            "    return chosen.worker_name or socket.gethostname()",
+            "    return chosen.clients.queues.clear_messages()",
+            "other-call",
+        ),
+        id="call-past-the-ports",
+    ),
+    pytest.param(
+        (
+            "functions/upload_polling.py",
+            "        uploaded.blob_name,",
+            "        uploaded.download_blob().name,",
+            "other-call",
+        ),
+        id="call-of-a-client-that-the-host-made",
+    ),
+    pytest.param(
+        (
+            "functions/sweeper.py",
+            "    await recover.sweep(world.submission())",
+            "    waiting = world.submission().queue\n    await waiting.receive(lease=None)",
+            "other-call",
+        ),
+        id="port-by-another-name",
+    ),
+    pytest.param(
+        (
+            "functions/sweeper.py",
+            "    await recover.sweep(world.submission())",
+            "    line = world.submission().queue\n    await line.receive(lease=None)",
+            "other-call",
+        ),
+        id="everyday-word-by-another-name",
+    ),
+    pytest.param(
+        (
+            "local/looks.py",
+            '    return "rows can be read"',
+            '    await table.upsert_entity({})\n    return "rows can be read"',
+            "other-call",
+        ),
+        id="doctor-who-does-more-than-the-page-says",
+    ),
+    pytest.param(
+        (
+            ACCESS,
+            OPERATORS_DEAD_LETTERS + "operatorPrincipalId",
+            OPERATORS_DEAD_LETTERS + "workerPrincipalId",
+            "missing-role",
+        ),
+        id="operator-who-cannot-see-what-the-doctor-looks-at",
     ),
     pytest.param((PAGE, "2a2b9908", "2a2b9909", "unknown-role"), id="page-with-another-role-id"),
 ]

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.checks import bicep_azure_rules, bicep_folder, bicep_language_rules
+from infra.checks import (
+    bicep_azure_rules,
+    bicep_folder,
+    bicep_language_rules,
+    bicep_properties,
+)
 from infra.checks.finding import Finding
 
 MODULES = "infra/bicep/modules"
@@ -97,6 +102,36 @@ FAULTS = [
         id="unknown-resource-type",
     ),
     pytest.param(
+        (f"{MODULES}/worker.bicep", "cooldownPeriod: 300", "coolDown: 300", "unknown-property"),
+        id="property-that-azure-does-not-know",
+    ),
+    pytest.param(
+        (f"{MODULES}/worker.bicep", "    volumeMounts: [", "    mounts: [", "unknown-property"),
+        id="property-within-a-variable",
+    ),
+    pytest.param(
+        (
+            f"{MODULES}/worker.bicep",
+            "    configuration: {\n      activeRevisionsMode",
+            "    activeRevisionsMode: 'Single'\n    configuration: {\n      activeRevisionsMode",
+            "unknown-property",
+        ),
+        id="property-of-another-object",
+    ),
+    pytest.param(
+        (f"{MODULES}/aks.bicep", "vmSize: nodeSize", "size: nodeSize", "unknown-property"),
+        id="property-within-a-union",
+    ),
+    pytest.param(
+        (
+            f"{MODULES}/worker-environment.bicep",
+            "infrastructureSubnetId: subnetId",
+            "subnetId: subnetId",
+            "unknown-property",
+        ),
+        id="property-within-a-choice",
+    ),
+    pytest.param(
         ("infra/bicep/roles.json", "2a2b9908", "2a2b9909", "unknown-role"),
         id="role-with-another-id",
     ),
@@ -160,6 +195,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
     templates = bicep_folder.BicepFolder(folder)
     yield from bicep_language_rules.broken(templates)
     yield from bicep_azure_rules.broken(templates)
+    yield from bicep_properties.broken(templates)
 
 
 def test_the_templates_break_no_rule(repository: Path) -> None:
