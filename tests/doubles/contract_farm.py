@@ -17,7 +17,6 @@ from aiohttp import web
 from tests.doubles import contract_storage
 
 JOB = "opening-0f3a92c1d4e5"  # the job that the examples of the help name
-BLOCK_SIZE = 1000
 Fault = Callable[[web.Request, "ContractFarm"], Awaitable[web.StreamResponse | None]]
 
 
@@ -96,6 +95,9 @@ class ContractFarm:
     faults: list[tuple[re.Pattern[str], Fault]] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     refusal: web.Response | None = None
+    block_size: int = 1000
+    # Where scenes are sent by their names, if not to this farm's own storage.
+    elsewhere: Callable[[str], str] | None = None
     given: str = ""  # the signature that is given next, if not the one that the storage takes
 
     def fault(self, where: str, *faults: Fault) -> None:
@@ -144,15 +146,17 @@ class ContractFarm:
         body = await request.json()
         scene = f"api/{body['key'][:16]}/{body['name']}"
         url = f"{self.url}/blobs/{scene}?sv=1&sig={self.given or self.storage.signature}%2B%3D"
+        if self.elsewhere is not None:
+            url = self.elsewhere(scene)
         self.given = ""
         ticket = {"scene": scene, "url": url, "expires": "2030-01-01T00:00:00Z"}
-        return web.json_response({**ticket, "block_size": BLOCK_SIZE}, status=201)
+        return web.json_response({**ticket, "block_size": self.block_size}, status=201)
 
     async def _submit(self, request: web.Request) -> web.Response:
         body = await request.json()
         if self.refusal is not None:
             return self.refusal
-        if body["scene"] not in self.storage.blobs:
+        if self.elsewhere is None and body["scene"] not in self.storage.blobs:
             wrong = {
                 "pointer": "/scene",
                 "value": body["scene"],

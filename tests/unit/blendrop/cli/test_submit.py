@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.doubles import contract_farm, contract_faults
 from tests.doubles.command_line import CommandLine, until
-from tests.doubles.contract_farm import BLOCK_SIZE, JOB, ContractFarm
+from tests.doubles.contract_farm import JOB, ContractFarm
 
 PUT_BLOCK = "PUT .*comp=block&"
 COMMIT = "PUT .*comp=blocklist"
@@ -113,7 +113,7 @@ async def test_an_upload_goes_on_where_it_stopped(
     blendrop: CommandLine, farm: ContractFarm, scene: Path
 ) -> None:
     """What the storage took before the command gave up is not sent again."""
-    last = base64.b64encode(f"{5 * BLOCK_SIZE:015d}".encode()).decode()[:16]
+    last = base64.b64encode(f"{5 * farm.block_size:015d}".encode()).decode()[:16]
 
     async def busy_at_last(request: web.Request, _: ContractFarm) -> web.StreamResponse | None:
         await until(lambda: sum(map(len, farm.storage.blocks.values())) == BLOCKS - 1)
