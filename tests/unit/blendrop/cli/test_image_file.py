@@ -1,5 +1,6 @@
 """Is an image that is not whole found out by its own bytes?"""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def test_damage_is_told(tmp_path: Path, name: str, content: bytes, expected: str
     path.write_bytes(content)
 
     assert image_file.damage(path, name=name) == expected
+
+
+def test_what_blender_writes_is_whole(blender_python: Path, tmp_path: Path) -> None:
+    """Of every format and depth that a job may ask for."""
+    program = Path(__file__).parents[3] / "doubles" / "image_files.py"
+    subprocess.run([blender_python, program, tmp_path], check=True, capture_output=True)
+    images = sorted(tmp_path.iterdir())
+
+    assert {path.suffix for path in images} == {".png", ".jpg", ".exr", ".tif"}
+    assert [image_file.damage(path, name=path.name) for path in images] == [""] * len(images)
