@@ -8,6 +8,7 @@ from blendrop import errors
 from blendrop.cli import farm_api, fetch_record, frame_download, outcome, parallel, views
 from blendrop.domain import frames
 
+_DAMAGED = "damaged"  # or vanished: the farm has it done, and it is not here
 _WAITING = {
     "rendering": "a worker is rendering it",
     "waiting": "it waits for a worker",
@@ -40,7 +41,7 @@ class Harvest:
         if not self.missing:
             return outcome.ExitCode.DONE
         ended = outcome.OF_STATE.get(self.job.state)
-        if ended is None and all(one.state in _WAITING for one in self.missing):
+        if ended is None and all(one.state != _DAMAGED for one in self.missing):
             return outcome.ExitCode.NOT_YET
         cancelled = outcome.ExitCode.JOB_CANCELLED
         return cancelled if ended is cancelled else outcome.ExitCode.JOB_FAILED
@@ -151,7 +152,7 @@ class Fetching:
                     harvest.kept.append(frame.frame)
                 case errors.BlendropError() as failed:
                     again = "Run the same command again; frames that are here stay"
-                    harvest.missing.append(Missing(frame.frame, "damaged", str(failed), again))
+                    harvest.missing.append(Missing(frame.frame, _DAMAGED, str(failed), again))
                 case None:
                     harvest.missing.append(_missing(job, frame))
         return harvest

@@ -75,7 +75,7 @@ def _show(shown: terminal.Terminal, view: views.JobView) -> None:
     for one in view.workers:
         shown.say(
             f"worker    {one.worker}: batch {one.batch}, frames {one.frames}, "
-            f"{one.frames_done} of them done"
+            f"{one.frames_done} of them done{f', waits: {one.waits}' if one.waits else ''}"
         )
     for flagged in view.flagged:
         shown.say(f"look at   frame {flagged.frame}: {', '.join(flagged.flags)}")

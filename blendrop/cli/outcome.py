@@ -104,6 +104,8 @@ def document_of(failure: errors.BlendropError | OSError) -> dict[str, Any]:
 
 
 def _summary(failure: errors.BlendropError | OSError) -> str:
-    if isinstance(failure, errors.InvalidRequestError) and not isinstance(failure, RefusedError):
+    """Return what happened as a whole, without what each problem says by itself."""
+    problems = failure.problems if isinstance(failure, errors.InvalidRequestError) else ()
+    if any(problem.reason in str(failure) for problem in problems):
         return "this cannot be done as asked"
     return str(failure)

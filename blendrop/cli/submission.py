@@ -71,7 +71,7 @@ class Submission:
                 except (errors.NotFoundError, outcome.RefusedError) as refused:
                     if sending.resent or not _about_the_scene(refused):
                         raise
-                # It was sent once, and somebody has removed it since.
+                # It was sent once; perhaps somebody has removed it since.
                 bar.reset(task)
                 scene = await sending.send(anew=True)
             return await self._post(scene, file.sha256, key, query)

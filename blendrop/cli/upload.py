@@ -41,7 +41,7 @@ class Upload:
     async def send(self, *, anew: bool = False) -> str:
         """Send what is missing; return the scene's name in the farm.
 
-        With `anew`, nothing is taken to be there.
+        With `anew`, the storage is asked whether the blob stands, rather than the record.
 
         Raises:
             UnavailableError: it could not be sent; what was, need not be sent again.
@@ -49,9 +49,7 @@ class Upload:
         """
         ticket = await self.sign()
         record = self.records(ticket.scene)
-        if anew:
-            record.forget()
-        if record.committed:
+        if record.committed and not anew:
             self.progress(self.scene.size)
             return ticket.scene
         self.resent = True

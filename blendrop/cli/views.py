@@ -42,6 +42,7 @@ class Holding(pydantic.BaseModel):
     batch: int
     frames: str = ""
     frames_done: int = 0
+    waits: str = ""  # why it cannot go on; empty while it renders
 
 
 class Failure(pydantic.BaseModel):

@@ -85,6 +85,7 @@ class _Lines:
         self._frames_done = -1
         self._counted = -_QUIET
         self._failures: set[tuple[int, int]] = set()
+        self._waits: dict[str, str] = {}  # why each worker could not go on, when last seen
 
     def new(self, view: views.JobView, *, counting: bool) -> Iterator[str]:
         """Yield what there is to say now; with `counting`, also how far it is."""
@@ -92,6 +93,11 @@ class _Lines:
             if (failure.frame, failure.attempts) not in self._failures:
                 self._failures.add((failure.frame, failure.attempts))
                 yield failure_line(failure)
+        waits = {one.worker: one.waits for one in view.workers if one.waits}
+        for worker, why in waits.items():
+            if self._waits.get(worker) != why:
+                yield f"{worker} waits: {why}"
+        self._waits = waits
         state = (view.job.state, view.job.reason)
         turned = state[0] != self._state[0]
         ended = view.job.state in outcome.OF_STATE

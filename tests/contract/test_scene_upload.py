@@ -14,12 +14,16 @@ import pytest_asyncio
 from azure.storage import blob
 from azure.storage.blob import aio
 
-from tests.doubles import contract_farm
+from tests.doubles import contract_farm, contract_faults
 from tests.doubles.command_line import CommandLine, until
 from tests.doubles.contract_farm import ContractFarm
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = 120
+NO_SCENE = contract_faults.refused(
+    "1 problem",
+    {"pointer": "/scene", "value": "a", "reason": "there is none", "remedy": "Upload it"},
+)
 
 
 @pytest_asyncio.fixture
@@ -132,16 +136,31 @@ async def test_an_upload_that_was_killed_goes_on_where_it_stopped(
     assert content == scene.read_bytes()
 
 
-async def test_blocks_that_the_service_forgot_are_sent_again(
-    blendrop: CommandLine, service: aio.ContainerClient, scene: Path
+async def test_a_scene_that_was_removed_since_is_sent_again(
+    blendrop: CommandLine, farm: ContractFarm, service: aio.ContainerClient, scene: Path
 ) -> None:
-    """The record says that all are there; the service refuses to make a blob of them."""
+    """The record says that it stands, the farm that it does not: all blocks are sent again."""
     await blendrop.run("submit", str(scene))
     await service.delete_blob(str((await only_blob(service)).name))
-    (record,) = (scene.parent / "config/blendrop/uploads").glob("*.txt")
-    record.write_text(record.read_text().replace("committed\n", ""))
+    farm.fault("POST /api/jobs", NO_SCENE)
     said = await blendrop.run("submit", str(scene), "--again")
 
     assert said.code == 0, said.err
     content = await (await service.download_blob(str((await only_blob(service)).name))).readall()
     assert content == scene.read_bytes()
+
+
+async def test_a_scene_that_is_refused_is_left_as_it_is(
+    blendrop: CommandLine, farm: ContractFarm, service: aio.ContainerClient, scene: Path
+) -> None:
+    """It stands, so that nothing is sent, whatever the farm has against it."""
+    await blendrop.run("submit", str(scene))
+    before = await only_blob(service)
+    (record,) = (scene.parent / "config/blendrop/uploads").glob("*.txt")
+    noted = record.read_text().count("\n")
+    farm.fault("POST /api/jobs", NO_SCENE, NO_SCENE)
+    said = await blendrop.run("submit", str(scene), "--again")
+
+    assert said.code == 4
+    assert (await only_blob(service)).etag == before.etag
+    assert record.read_text().count("\n") == noted + 1  # that it stands, and no block

@@ -94,7 +94,6 @@ class ContractFarm:
     jobs_by_key: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     faults: list[tuple[re.Pattern[str], Fault]] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    refusal: web.Response | None = None
     block_size: int = 1000
     # Where scenes are sent by their names, if not to this farm's own storage.
     elsewhere: Callable[[str], str] | None = None
@@ -154,8 +153,6 @@ class ContractFarm:
 
     async def _submit(self, request: web.Request) -> web.Response:
         body = await request.json()
-        if self.refusal is not None:
-            return self.refusal
         if self.elsewhere is None and body["scene"] not in self.storage.blobs:
             wrong = {
                 "pointer": "/scene",

@@ -19,6 +19,15 @@ def busy(status: int, *, after: str = "", detail: str = "the backlog is too deep
     return answer
 
 
+def refused(detail: str, *problems: dict[str, str]) -> Fault:
+    """Return a fault: the request is wrong."""
+
+    async def answer(_: web.Request, __: ContractFarm) -> web.StreamResponse:
+        return contract_farm.problem(422, detail, list(problems))
+
+    return answer
+
+
 async def cut_in_request(request: web.Request, _: ContractFarm) -> None:
     """A fault: the connection is lost while the body is on its way here."""
     await request.content.read(100)

@@ -143,7 +143,7 @@ async def test_a_damaged_frame_is_fetched_again_and_never_given_its_name(
     ("state", "frame_state", "code", "said"),
     [
         pytest.param("rendering", "waiting", 7, "it waits for a worker", id="waiting"),
-        pytest.param("rendering", "failed", 1, "Blender crashed. Look at the log", id="failed"),
+        pytest.param("rendering", "failed", 7, "Blender crashed. Look at the log", id="so far"),
         pytest.param("failed", "failed", 1, "Blender crashed. Look at the log", id="job failed"),
         pytest.param("cancelled", "waiting", 6, "the job is cancelled", id="cancelled"),
     ],

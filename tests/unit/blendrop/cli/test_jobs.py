@@ -56,6 +56,19 @@ async def test_what_the_farm_says_is_handed_on_as_it_is(
     assert said.documents == farm.views[JOB]
 
 
+async def test_a_worker_that_waits_says_why(blendrop: CommandLine, farm: ContractFarm) -> None:
+    """Once for each reason, while it is watched; and whenever the job is shown."""
+    waiting = {"worker": "w1", "batch": 0, "frames": "1-3", "waits": "the share is full"}
+    rendering = [view(workers=[waiting]), view(done=3, workers=[waiting])]
+    farm.views[JOB] = [*rendering, view("completed", done=6, workers=[])]
+    watched = await blendrop.run("watch", JOB, "--every", "0.1")
+    farm.views[JOB] = rendering
+    shown = await blendrop.run("show", JOB)
+
+    assert watched.out.splitlines().count("w1 waits: the share is full") == 1
+    assert "frames 1-3, 0 of them done, waits: the share is full" in shown.out
+
+
 async def test_a_watched_job_is_told_line_by_line(
     blendrop: CommandLine, farm: ContractFarm
 ) -> None:

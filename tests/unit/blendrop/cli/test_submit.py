@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.doubles import contract_farm, contract_faults
+from tests.doubles import contract_faults
 from tests.doubles.command_line import CommandLine, until
 from tests.doubles.contract_farm import JOB, ContractFarm
 
@@ -159,6 +159,20 @@ async def test_a_scene_that_was_removed_since_is_sent_again(
     assert list(farm.storage.blobs.values()) == [scene.read_bytes()]
 
 
+async def test_a_scene_that_is_refused_is_not_sent_again(
+    blendrop: CommandLine, farm: ContractFarm, scene: Path
+) -> None:
+    """The farm has it, and cannot render it: sending it once more would mend nothing."""
+    await blendrop.run("submit", str(scene))
+    wrong = {"pointer": "/scene", "value": "a", "reason": "saved by Blender 9.9", "remedy": "b"}
+    farm.fault(SUBMIT, *[contract_faults.refused("1 problem", wrong)] * 2)
+    said = await blendrop.run("submit", str(scene), "--again")
+
+    assert said.code == 4
+    assert "saved by Blender 9.9" in said.err
+    assert farm.count(PUT_BLOCK) == BLOCKS
+
+
 async def test_a_signature_that_has_run_out_is_renewed(
     blendrop: CommandLine, farm: ContractFarm, scene: Path
 ) -> None:
@@ -196,7 +210,7 @@ async def test_every_problem_is_listed(
         {"pointer": "/settings/camera", "value": "Cam", "reason": "no such camera", "remedy": "A"},
         {"pointer": "/settings/frames", "value": "1-9", "reason": "too many", "remedy": "B"},
     ]
-    farm.refusal = contract_farm.problem(422, "2 problems", problems)
+    farm.fault(SUBMIT, contract_faults.refused("2 problems", *problems))
     said = await blendrop.run("submit", str(scene), "--json")
 
     assert said.code == 4
@@ -204,6 +218,21 @@ async def test_every_problem_is_listed(
         assert line in said.err.splitlines()
     assert said.documents == [
         {"error": {"exit_code": 4, "detail": "2 problems", "problems": problems}}
+    ]
+
+
+async def test_one_problem_is_said_once(
+    blendrop: CommandLine, farm: ContractFarm, scene: Path
+) -> None:
+    """The farm repeats it in the detail, which is not shown then."""
+    wrong = {"pointer": "/settings/camera", "value": "Cam", "reason": "no camera", "remedy": "A"}
+    farm.fault(SUBMIT, contract_faults.refused("/settings/camera: no camera. A.", wrong))
+    said = await blendrop.run("submit", str(scene))
+
+    assert said.err.splitlines()[-3:] == [
+        "blendrop: this cannot be done as asked",
+        "  /settings/camera 'Cam': no camera",
+        "      A",
     ]
 
 
