@@ -107,6 +107,8 @@ async def _session(
     shown: terminal.Terminal, *, url: str, key: str, token: str, seconds: float
 ) -> AsyncIterator[Session]:
     async with farm_api.client(url, key=key, token=token) as http:
+        if (key or token) and farm_api.in_clear(http.base_url):
+            shown.tell(f"anyone on the way to {http.base_url.host} can read the key: give https")
         waiting = patience.Patience(seconds=seconds, tell=shown.tell)
         yield Session(farm_api.FarmApi(http, waiting), shown)
 

@@ -10,6 +10,7 @@ from blendrop import errors
 from blendrop.cli import outcome, patience, views
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # A farm on this machine is never asked by way of a proxy, whatever the environment says.
 NO_PROXY: Mapping[str, httpx.AsyncBaseTransport | None] = {
     "all://127.0.0.1": None,
@@ -47,6 +48,11 @@ def _strange(pointer: str, value: str, reason: str) -> errors.InvalidRequestErro
     return errors.InvalidRequestError(
         errors.Problem(pointer=pointer, value=value, reason=reason, remedy=remedy)
     )
+
+
+def in_clear(url: httpx.URL) -> bool:
+    """Tell whether what is sent there can be read on its way."""
+    return url.scheme == "http" and url.host not in _LOOPBACK
 
 
 class FarmApi:

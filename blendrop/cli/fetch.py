@@ -83,7 +83,12 @@ class Fetching:
         """
         settled: dict[int, frame_download.Outcome | errors.BlendropError] = {}
         download: frame_download.FrameDownload | None = None
+        listed: tuple[int, str] | None = None
         async for view in self._views():
+            now = (view.frames_done, view.job.state)
+            if now == listed:
+                continue  # the rate has changed, or the like: not worth a list of all frames
+            listed = now
             answer = await self.api.get(farm_api.job(self.job_id, "/frames"))
             wanted = self._wanted(views.read(views.Frames, answer).frames)
             if download is None:

@@ -15,6 +15,7 @@ from blendrop import errors
 
 # Answers that another attempt may change.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_NOBODY = (httpx.ConnectError, httpx.ConnectTimeout)
 _FIRST_DELAY = 0.5  # seconds; doubled from attempt to attempt
 _LONGEST_DELAY = 30.0
 
@@ -45,7 +46,7 @@ class Patience:
                 response = await send()
             except httpx.TransportError as lost:
                 reason = _said(lost)
-                if not self.reached and isinstance(lost, httpx.ConnectError):
+                if not self.reached and isinstance(lost, _NOBODY):
                     raise errors.UnavailableError(
                         f"nobody answers at {of} ({reason}); check --url, and that the farm runs"
                     ) from lost

@@ -250,6 +250,28 @@ async def test_the_farm_and_its_workers_are_shown(blendrop: CommandLine) -> None
     ]
 
 
+async def test_a_reader_that_has_enough_is_no_failure(farm: ContractFarm, tmp_path: Path) -> None:
+    """As in `blendrop watch … | head -1`: it ends, and says nothing of pipes."""
+    farm.views[JOB] = [view(done=number) for number in range(6)]
+    root = Path(__file__).parents[4]
+    pipe = f"{sys.executable} -m blendrop.cli watch {JOB} --json --every 0.1 | head -1"
+    running = await asyncio.create_subprocess_exec(
+        *("sh", "-c", pipe),
+        env={
+            "BLENDROP_URL": farm.url,
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(root),
+            "PATH": os.environ["PATH"],
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    answer, said = await asyncio.wait_for(running.communicate(), 30)
+
+    assert answer.count(b"\n") == 1
+    assert said == b""
+
+
 async def test_key_and_token_go_with_every_request(
     blendrop: CommandLine, farm: ContractFarm
 ) -> None:
@@ -267,6 +289,18 @@ async def test_key_and_token_go_with_every_request(
     assert "no such key" in refused.err
     for one in (said, shown, refused):
         assert not {"k3y", "t0ken", "other"} & set(f"{one.out} {one.err}".split())
+
+
+async def test_a_key_that_goes_in_clear_is_warned_of(blendrop: CommandLine) -> None:
+    """To another machine by plain HTTP; not to this one, and not without a key."""
+    away = ("--url", "http://farm.invalid")
+    warned = await blendrop.run("show", JOB, *away, "--key", "k3y")
+    no_key = await blendrop.run("show", JOB, *away)
+    here = await blendrop.run("show", JOB, "--key", "k3y")
+
+    assert (warned.code, no_key.code, here.code) == (5, 5, 0)
+    assert "anyone on the way to farm.invalid can read the key" in warned.err
+    assert "can read the key" not in no_key.err + here.err
 
 
 @pytest.mark.parametrize(
