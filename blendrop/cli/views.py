@@ -88,7 +88,6 @@ class Frame(pydantic.BaseModel):
     state: str
     name: str = ""
     failure: Failure | None = None
-    bytes: int | None = None
 
 
 class Frames(pydantic.BaseModel):
