@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -27,6 +27,8 @@ class Patience:
     seconds: float
     tell: Callable[[str], None]
     reached: bool = False  # whether anything has answered so far
+    # Each reason that was said, and until when it holds.
+    _told: dict[str, float] = field(default_factory=dict, init=False)
 
     async def answer(
         self, send: Callable[[], Awaitable[httpx.Response]], *, of: str
@@ -60,9 +62,16 @@ class Patience:
             if time.monotonic() + delay > gives_up:
                 after = f"in {self.seconds:g} s (--patience)"
                 raise errors.UnavailableError(f"{of} did not do it {after}: {reason}")
-            self.tell(f"{of}: {reason}; trying again in {delay:.1f} s")
+            self._tell(f"{of}: {reason}", delay)
             await asyncio.sleep(delay)
         raise AssertionError("an endless count has ended")
+
+    def _tell(self, reason: str, delay: float) -> None:
+        """Say what is waited for, once for all that wait for it at the same time."""
+        now = time.monotonic()
+        if self._told.get(reason, now) <= now:
+            self._told[reason] = now + delay
+            self.tell(f"{reason}; trying again in {delay:.1f} s")
 
 
 def _growing(attempt: int) -> float:

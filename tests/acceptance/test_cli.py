@@ -68,9 +68,11 @@ async def test_a_scene_is_submitted_watched_shown_and_fetched(
     assert code == 0, said
     job_id, *lines = answer.splitlines()
     assert lines[-1].startswith("completed: ")
-    again = await blendrop("submit", scene("tiny"), "--frames", "4,3,2,1")
-    shown = await blendrop("show", job_id, "--json")
-    fetched = await blendrop("fetch", job_id, "--to", "renders")
+    again, shown, fetched = await asyncio.gather(
+        blendrop("submit", scene("tiny"), "--frames", "4,3,2,1"),
+        blendrop("show", job_id, "--json"),
+        blendrop("fetch", job_id, "--to", "renders"),
+    )
     kept = await blendrop("fetch", job_id, "--to", "renders", "--json")
 
     assert again[:2] == (0, f"{job_id}\n")
@@ -86,13 +88,15 @@ async def test_a_scene_is_submitted_watched_shown_and_fetched(
     for path in farm.frame_paths(jobs.Job.model_validate(view["job"])):
         assert (blendrop.folder / "renders" / path.name).read_bytes() == path.read_bytes()
 
-    events = await blendrop("logs", job_id)
-    log = await blendrop("logs", job_id, "--frame", "1")
+    events, log, retried = await asyncio.gather(
+        blendrop("logs", job_id),
+        blendrop("logs", job_id, "--frame", "1"),
+        blendrop("retry", job_id),
+    )
     kinds = [line.split()[1] for line in events[1].splitlines()]
     assert kinds[0] == "submitted"
     assert kinds[-1].startswith("completed")
     assert (log[0], bool(log[1].strip())) == (0, True)
-    retried = await blendrop("retry", job_id)
     assert (retried[0], "completed" in retried[2]) == (4, True)
     assert (await blendrop("delete", job_id, "--yes"))[0] == 0
     assert (await blendrop("fetch", job_id))[0] == 3
@@ -123,8 +127,9 @@ async def test_a_job_is_cancelled_while_it_is_watched(
     paused = await blendrop("pause", job_id)
     cancelled = await blendrop("cancel", job_id)
     watched = await watching
-    listed = await blendrop("jobs", "--state", "cancelled", "--json")
-    fetched = await blendrop("fetch", job_id)
+    listed, fetched = await asyncio.gather(
+        blendrop("jobs", "--state", "cancelled", "--json"), blendrop("fetch", job_id)
+    )
 
     assert (paused[0], cancelled[0]) == (0, 0), paused[2] + cancelled[2]
     assert watched[0] == 6, watched[2]

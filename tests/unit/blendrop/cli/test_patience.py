@@ -1,7 +1,9 @@
 """Is a delay that a service asks for understood?"""
 
+import asyncio
 import datetime
 import email.utils
+import functools
 
 import httpx
 import pytest
@@ -74,3 +76,25 @@ async def test_a_connection_that_was_lost_is_waited_for_only_after_a_first_answe
         await waiting.answer(next_answer, of="http://farm")
     assert (await waiting.answer(next_answer, of="http://farm")).status_code == 200
     assert (await waiting.answer(next_answer, of="http://farm")).status_code == 204
+
+
+async def test_what_many_wait_for_is_said_once() -> None:
+    """Twenty requests that the farm puts off together are one line."""
+    told: list[str] = []
+    answered: list[int] = []
+
+    async def busy_once(number: int) -> httpx.Response:
+        if number in answered:
+            return httpx.Response(200)
+        answered.append(number)
+        return httpx.Response(429, headers={"Retry-After": "1"}, json={"detail": "too many"})
+
+    waiting = patience.Patience(seconds=5, tell=told.append)
+    await asyncio.gather(
+        *(
+            waiting.answer(functools.partial(busy_once, number), of="the farm")
+            for number in range(20)
+        )
+    )
+
+    assert told == ["the farm: 429 too many; trying again in 1.0 s"]
