@@ -29,8 +29,13 @@ $(azurite): local/azurite_package/package-lock.json .venv/complete
 	@$(BIN)/python -m local.azurite
 	touch $@
 
+# The command line from this folder as it stands, with no package built: installing it is for users.
+$(BIN)/blendrop: .venv/complete
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -m blendrop.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(BIN)/python" > $@
+	@chmod +x $@
+
 .PHONY: setup
-setup: .venv/complete $(azurite) ## Install what the farm and the tests need, into this folder alone
+setup: .venv/complete $(BIN)/blendrop $(azurite) ## Install what the farm and the tests need, into this folder alone
 	@$(BIN)/python -m local.blenders
 
 .PHONY: demo

@@ -38,6 +38,13 @@ RATE_LIMITS_TABLE = "ratelimits"
 # connection string (Microsoft Learn, "Connecting to host storage with an identity").
 STORAGE_CONNECTION = "BLENDROP_STORAGE"
 
+# What the command line may be told by the environment; typer reads it, by an option of each name.
+CLIENT_URL = "BLENDROP_URL"
+CLIENT_KEY = "BLENDROP_FUNCTION_KEY"
+CLIENT_TOKEN = "BLENDROP_TOKEN"  # noqa: S105 the name of one
+CLIENT_PATIENCE = "BLENDROP_PATIENCE"
+CLIENT_VARIABLES = frozenset({CLIENT_URL, CLIENT_KEY, CLIENT_TOKEN, CLIENT_PATIENCE})
+
 
 class StorageConnection(pydantic.BaseModel):
     """How to reach the storage account: a connection string, or addresses and an identity."""

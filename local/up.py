@@ -36,6 +36,7 @@ async def main() -> int:
         workers = "\n             ".join(f"{one}/status" for one in addresses)
         print(
             f"""
+submit by    .venv/bin/blendrop submit shot.blend --watch
 upload to    the blob container {settings.SCENES_CONTAINER} of the storage emulator, by Storage
              Explorer ("Local storage emulator") or with the Azure CLI:
              az storage blob upload --connection-string UseDevelopmentStorage=true \\

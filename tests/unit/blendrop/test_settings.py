@@ -36,9 +36,27 @@ def test_the_example_holds_every_setting_and_is_valid(
     assert settings.read(kind, example).storage.connection_string == "UseDevelopmentStorage=true"
 
 
+def test_the_example_holds_what_the_command_line_reads() -> None:
+    """Each of its variables, with the values that it has without them."""
+    expected = {
+        settings.CLIENT_URL: "http://127.0.0.1:7071",
+        settings.CLIENT_KEY: "",
+        settings.CLIENT_TOKEN: "",
+        settings.CLIENT_PATIENCE: "120",
+    }
+
+    assert expected == EXAMPLE["ClientValues"]
+    assert set(expected) == settings.CLIENT_VARIABLES
+
+
 def test_every_setting_has_a_meaning() -> None:
     """No setting without a sentence that says what it does, and no sentence without a setting."""
-    expected = variables(settings.FunctionSettings) | variables(settings.WorkerSettings) | HOST_OWN
+    expected = (
+        variables(settings.FunctionSettings)
+        | variables(settings.WorkerSettings)
+        | settings.CLIENT_VARIABLES
+        | HOST_OWN
+    )
 
     assert set(EXAMPLE["Meanings"]) == expected
 
