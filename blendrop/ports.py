@@ -243,11 +243,11 @@ class JobTable(Protocol):
         ...
 
 
-class AnnouncementQueue(Protocol):
-    """The queue of jobs whose end is to be announced."""
+class DueJobs(Protocol):
+    """The queue of jobs of which something is due: to be planned, or to be announced."""
 
     async def send(self, job_id: str, *, delay: datetime.timedelta) -> None:
-        """Let the announcement of a job be tried after `delay`."""
+        """Let what is due of a job be done after `delay`."""
         ...
 
 

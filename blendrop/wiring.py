@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from blendrop import ports, settings
 from blendrop.adapters import (
-    azure_announcement_queue,
     azure_batch_queue,
     azure_clients,
+    azure_due_jobs,
     azure_job_table,
     azure_rate_counters,
     azure_scenes,
@@ -20,6 +20,7 @@ from blendrop.adapters import (
 from blendrop.domain import circuit_breaker, costs
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
+from blendrop.usecases.due import Attending
 from blendrop.usecases.farm import Watching
 from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
@@ -34,7 +35,7 @@ class Storage:
     scenes: ports.SceneStore
     jobs: ports.JobTable
     queue: ports.BatchQueue
-    announcements: ports.AnnouncementQueue
+    due_jobs: ports.DueJobs
     workers: ports.WorkerTable
 
 
@@ -56,9 +57,7 @@ def storage(connection: settings.StorageConnection) -> Storage:
             queues={"normal": settings.BATCHES_QUEUE, "high": settings.HIGH_QUEUE},
             poison_queue=settings.POISON_QUEUE,
         ),
-        announcements=azure_announcement_queue.AzureAnnouncementQueue(
-            clients, queue=settings.ANNOUNCEMENTS_QUEUE
-        ),
+        due_jobs=azure_due_jobs.AzureDueJobs(clients, queue=settings.DUE_JOBS_QUEUE),
         workers=azure_worker_table.AzureWorkerTable(clients, table=settings.WORKERS_TABLE),
     )
 
@@ -81,7 +80,7 @@ def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
         scenes=store.scenes,
         jobs=store.jobs,
         queue=store.queue,
-        announcements=store.announcements,
+        due_jobs=store.due_jobs,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
         limits=chosen.limits,
@@ -104,23 +103,24 @@ def control(store: Storage, chosen: settings.FunctionSettings) -> Control:
     return Control(
         jobs=store.jobs,
         queue=store.queue,
-        announcements=store.announcements,
+        due_jobs=store.due_jobs,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
     )
 
 
-def announcing(store: Storage, chosen: settings.FunctionSettings) -> Announcing:
-    """Return what announcing needs."""
+def attending(store: Storage, chosen: settings.FunctionSettings) -> Attending:
+    """Return what attending to due jobs needs."""
     from blendrop.adapters import webhook_client  # noqa: PLC0415 only that one function needs it
 
-    return Announcing(
+    announcing = Announcing(
         jobs=store.jobs,
-        announcements=store.announcements,
+        due_jobs=store.due_jobs,
         webhooks=webhook_client.HttpWebhooks(own_hosts=chosen.own_hosts),
         clock=system_clock.SystemClock(),
         secret=chosen.webhook_secret,
     )
+    return Attending(submission=submission(store, chosen), announcing=announcing)
 
 
 def watching(store: Storage) -> Watching:
@@ -151,7 +151,7 @@ def rendering(
         worker=worker_name(chosen),
         jobs=store.jobs,
         queue=store.queue,
-        announcements=store.announcements,
+        due_jobs=store.due_jobs,
         scenes=scenes,
         share=frame_folder.FrameFolder(chosen.frame_share),
         renderer=renderer,

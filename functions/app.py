@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from blendrop import telemetry
-from functions import announcements, api, sweeper, upload_events, upload_polling, world
+from functions import api, due_jobs, sweeper, upload_events, upload_polling, world
 
 telemetry.configure_hosted(world.settings().log_format)
 
@@ -22,5 +22,5 @@ if world.settings().uploads_door == "poll":
     app.register_functions(upload_polling.door)
 else:
     app.register_functions(upload_events.door)
-app.register_functions(announcements.announcements)
+app.register_functions(due_jobs.due_jobs)
 app.register_functions(sweeper.sweeper)

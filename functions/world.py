@@ -5,8 +5,8 @@ import os
 
 from blendrop import ports, wiring
 from blendrop import settings as environment
-from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
+from blendrop.usecases.due import Attending
 from blendrop.usecases.farm import Watching
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
@@ -44,9 +44,9 @@ def control() -> Control:
 
 
 @functools.cache
-def announcing() -> Announcing:
-    """Return what announcing needs."""
-    return wiring.announcing(_storage(), settings())
+def attending() -> Attending:
+    """Return what attending to due jobs needs."""
+    return wiring.attending(_storage(), settings())
 
 
 @functools.cache

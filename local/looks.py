@@ -101,7 +101,7 @@ async def _oldest(patient: Patient, queue: str) -> float:
 
 async def queues(patient: Patient) -> str:
     """Look at each queue's depth, and at what nobody could carry out."""
-    made_by_the_host = (settings.UPLOADS_POISON_QUEUE, settings.ANNOUNCEMENTS_POISON_QUEUE)
+    made_by_the_host = (settings.UPLOADS_POISON_QUEUE, settings.DUE_JOBS_POISON_QUEUE)
     depths = {name: await _depth(patient, name) for name in (*settings.QUEUES, *made_by_the_host)}
     poison = (settings.POISON_QUEUE, *made_by_the_host)
     if parked := [f"{depths[name]} messages lie on {name}" for name in poison if depths[name]]:

@@ -174,13 +174,13 @@ class MemoryBatchQueue:
 
 
 @dataclass
-class MemoryAnnouncementQueue:
-    """Carries out `ports.AnnouncementQueue`."""
+class MemoryDueJobs:
+    """Carries out `ports.DueJobs`."""
 
     sent: list[tuple[str, datetime.timedelta]] = field(default_factory=list)
 
     async def send(self, job_id: str, *, delay: datetime.timedelta) -> None:
-        """Let the announcement of a job be tried after `delay`."""
+        """Let what is due of a job be done after `delay`."""
         self.sent.append((job_id, delay))
 
 

@@ -22,37 +22,32 @@ class Announcing:
     """What announcing needs of the world."""
 
     jobs: ports.JobTable
-    announcements: ports.AnnouncementQueue
+    due_jobs: ports.DueJobs
     webhooks: ports.Webhooks
     clock: ports.Clock
     secret: str
 
 
-async def begin(announcements: ports.AnnouncementQueue, job: jobs.Job) -> None:
+async def begin(due_jobs: ports.DueJobs, job: jobs.Job) -> None:
     """Set off the announcement of a job that has just ended, if somebody is to be told."""
     if job.announcement.state is not jobs.AnnouncementState.DUE:
         return
     try:
-        await announcements.send(job.id, delay=datetime.timedelta(0))
+        await due_jobs.send(job.id, delay=datetime.timedelta(0))
     except errors.UnavailableError as away:
         log.warning("announcement_not_set_off", job=job.id, reason=f"{away}; the sweeper will")
 
 
-async def attempt(world: Announcing, job_id: str) -> None:
+async def attempt(world: Announcing, standing: ports.Versioned[jobs.Job]) -> None:
     """Tell whom the job names, once; if that fails, let it be tried again later.
 
     Raises:
         UnavailableError: the storage is away; run it again.
     """
-    try:
-        standing = await world.jobs.get_job(job_id)
-    except errors.NotFoundError:
-        log.warning("announcement_dropped", job=job_id, reason="there is no such job")
-        return
     job = standing.row
     address = job.settings.webhook
     if job.announcement.state is not jobs.AnnouncementState.DUE or address is None:
-        log.info("announcement_dropped", job=job_id, reason="there is nothing to tell any more")
+        log.info("announcement_dropped", job=job.id, reason="there is nothing to tell any more")
         return
     told = webhooks.announcement(job, secret=world.secret, now=world.clock.now())
     attempts = job.announcement.attempts + 1
@@ -93,4 +88,4 @@ async def _write(
         log.warning("announcement_not_noted", job=job.id, reason="the job was changed meanwhile")
         return
     if changed.state is jobs.AnnouncementState.DUE:
-        await world.announcements.send(job.id, delay=webhooks.delay(changed.attempts))
+        await world.due_jobs.send(job.id, delay=webhooks.delay(changed.attempts))

@@ -24,7 +24,7 @@ class Control:
 
     jobs: ports.JobTable
     queue: ports.BatchQueue
-    announcements: ports.AnnouncementQueue
+    due_jobs: ports.DueJobs
     share: ports.FrameShare
     clock: ports.Clock
 
@@ -41,7 +41,7 @@ async def cancel(world: Control, job_id: str, *, by: str) -> jobs.Job:
         return job.moved(jobs.JobState.CANCELLED, reason=f"{by} cancelled it", now=now)
 
     job = await _moved(world, job_id, jobs.JobState.CANCELLED, cancelled, by=by)
-    await announce.begin(world.announcements, job)
+    await announce.begin(world.due_jobs, job)
     # Taken from a worker, a batch ends its lease: the next renewal is refused, and Blender ended.
     await _change(
         world, job_id, batches.OPEN, lambda one: one.released(batches.BatchState.CANCELLED)

@@ -84,7 +84,7 @@ async def _close(
     due = job.announcement.due
     if due is not None:
         if world.clock.now() - due > world.settling:
-            await announce.begin(world.announcements, job)
+            await announce.begin(world.due_jobs, job)
             swept.announcements += 1
             log.warning("announcement_set_off", job=job.id, reason="its message was lost")
         return

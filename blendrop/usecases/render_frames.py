@@ -33,7 +33,7 @@ class Rendering:
     jobs: ports.JobTable
     queue: ports.BatchQueue
     scenes: ports.SceneFiles
-    announcements: ports.AnnouncementQueue
+    due_jobs: ports.DueJobs
     share: ports.FrameShare
     renderer: ports.Renderer
     verifier: ports.ImageVerifier

@@ -36,8 +36,8 @@ class World(Protocol):
         ...
 
     @property
-    def announcements(self) -> ports.AnnouncementQueue:
-        """The queue of those to be announced."""
+    def due_jobs(self) -> ports.DueJobs:
+        """The queue of those that are to be announced."""
         ...
 
     @property
@@ -65,7 +65,7 @@ async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
         return (await table.get_job(job_id)).row
     report = log.error if failed else log.info
     report(f"job_{ended.state}", job=job_id, reason=ended.reason)
-    await announce.begin(world.announcements, ended)
+    await announce.begin(world.due_jobs, ended)
     return ended
 
 
@@ -109,5 +109,5 @@ async def failed(world: World, job_id: str, *, reason: str, by: str) -> None:
         except errors.ConflictError:
             continue
         log.error("job_failed", job=job_id, reason=reason)
-        await announce.begin(world.announcements, ended)
+        await announce.begin(world.due_jobs, ended)
         return

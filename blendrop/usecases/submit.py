@@ -27,6 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 REQUESTED = "api/"
 _GROUP = 100  # batches, as many as a table takes in one transaction
 _GROUPS_AT_ONCE = 4
+_PLANNED_AT_ONCE = 200  # batches, within a request over HTTP
 _UPLOAD_TIME = datetime.timedelta(hours=12)  # for a file of many GB over a slow line
 
 
@@ -37,7 +38,7 @@ class Submission:
     scenes: ports.SceneStore
     jobs: ports.JobTable
     queue: ports.BatchQueue
-    announcements: ports.AnnouncementQueue
+    due_jobs: ports.DueJobs
     share: ports.FrameShare
     clock: ports.Clock
     limits: job_settings.Limits
@@ -68,7 +69,7 @@ async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jo
         standing = await world.jobs.get_job(job_id)
     except errors.NotFoundError:
         standing = await _added(world, await _of_upload(world, job_id, stored, traceparent), "")
-        await announce.begin(world.announcements, standing.row)
+        await announce.begin(world.due_jobs, standing.row)
     return await finish(world, standing)
 
 
@@ -213,6 +214,8 @@ async def preflight(world: Submission, request: Request) -> Plan:
 async def requested(world: Submission, request: Request) -> jobs.Job:
     """Make the job that somebody asks for; asked again with the same key, it is the same job.
 
+    The batches of a large job are planned by whoever hears of it on the queue of due jobs.
+
     Raises:
         InvalidRequestError: with every problem there is; nothing was written.
         ConflictError: the key was used for another request.
@@ -229,7 +232,14 @@ async def requested(world: Submission, request: Request) -> jobs.Job:
     job = _job(noted.job, plan, now=world.clock.now()).model_copy(
         update={"owner": request.caller, "traceparent": request.traceparent}
     )
-    return await finish(world, await _added(world, job, request.caller))
+    standing = await _added(world, job, request.caller)
+    if (
+        standing.row.state is jobs.JobState.SUBMITTED
+        and standing.row.batch_count > _PLANNED_AT_ONCE
+    ):
+        await world.due_jobs.send(standing.row.id, delay=datetime.timedelta(0))
+        return standing.row
+    return await finish(world, standing)
 
 
 async def upload_address(

@@ -121,7 +121,7 @@ async def test_every_function_is_found_as_the_host_wants_it(
     bindings = [json.loads(raw) for one in found.values() for raw in one["raw_bindings"]]
     triggers = {one["type"]: one for one in bindings}
     own = json.loads(found[function]["raw_bindings"][0])
-    assert set(found) == {"announce", "http_app_func", "sweep", function}
+    assert set(found) == {"attend_due_job", "http_app_func", "sweep", function}
     assert [one["name"] for one in bindings if not HOST_NAME.match(one["name"])] == []
     assert not [one for one in bindings if "%" in json.dumps(one)]
     assert triggers["httpTrigger"]["route"] == "/{*route}"

@@ -45,7 +45,7 @@ class MemoryFarm:
         self.scenes = memory_storage.MemorySceneStore()
         self.table = memory_storage.MemoryJobTable()
         self.queue = memory_storage.MemoryBatchQueue(self.clock)
-        self.announcements = memory_storage.MemoryAnnouncementQueue()
+        self.due_jobs = memory_storage.MemoryDueJobs()
         self.workers = memory_storage.MemoryWorkerTable()
         self.share = frame_folder.FrameFolder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class MemoryFarm:
             scenes=self.scenes,
             jobs=self.table,
             queue=self.queue,
-            announcements=self.announcements,
+            due_jobs=self.due_jobs,
             share=self.share,
             clock=self.clock,
             limits=job_settings.Limits(newest_blender=newest_blender, default_batch_size=4),
@@ -72,7 +72,7 @@ class MemoryFarm:
         return control.Control(
             jobs=self.table,
             queue=self.queue,
-            announcements=self.announcements,
+            due_jobs=self.due_jobs,
             share=self.share,
             clock=self.clock,
         )
@@ -95,7 +95,7 @@ class MemoryFarm:
             worker=worker,
             jobs=self.table,
             queue=self.queue,
-            announcements=self.announcements,
+            due_jobs=self.due_jobs,
             scenes=OneScene(self.scene_missing),
             share=self.share,
             renderer=self._on_disk(renderer or self.renderer),

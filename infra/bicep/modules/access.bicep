@@ -79,12 +79,12 @@ resource dataStorage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
       name: names.poisonQueue
     }
 
-    resource announcements 'queues' existing = {
-      name: names.announcementsQueue
+    resource dueJobs 'queues' existing = {
+      name: names.dueJobsQueue
     }
 
-    resource announcementsPoison 'queues' existing = {
-      name: names.announcementsPoisonQueue
+    resource dueJobsPoison 'queues' existing = {
+      name: names.dueJobsPoisonQueue
     }
   }
 
@@ -146,9 +146,9 @@ resource functionsUploads 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 }
 
-resource functionsAnnouncements 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: dataStorage::queueService::announcements
-  name: guid(dataStorage::queueService::announcements.id, functionsPrincipalId, roles.queueDataContributor)
+resource functionsDueJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::dueJobs
+  name: guid(dataStorage::queueService::dueJobs.id, functionsPrincipalId, roles.queueDataContributor)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
@@ -167,9 +167,9 @@ resource functionsUploadsPoison 'Microsoft.Authorization/roleAssignments@2022-04
   }
 }
 
-resource functionsAnnouncementsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: dataStorage::queueService::announcementsPoison
-  name: guid(dataStorage::queueService::announcementsPoison.id, functionsPrincipalId, roles.queueDataMessageSender)
+resource functionsDueJobsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::dueJobsPoison
+  name: guid(dataStorage::queueService::dueJobsPoison.id, functionsPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'
@@ -318,9 +318,9 @@ resource workerPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource workerAnnouncements 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: dataStorage::queueService::announcements
-  name: guid(dataStorage::queueService::announcements.id, workerPrincipalId, roles.queueDataMessageSender)
+resource workerDueJobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::dueJobs
+  name: guid(dataStorage::queueService::dueJobs.id, workerPrincipalId, roles.queueDataMessageSender)
   properties: {
     principalId: workerPrincipalId
     principalType: 'ServicePrincipal'

@@ -39,8 +39,8 @@ var queueNames = [
   names.batchesQueue
   names.highQueue
   names.poisonQueue
-  names.announcementsQueue
-  names.announcementsPoisonQueue
+  names.dueJobsQueue
+  names.dueJobsPoisonQueue
 ]
 
 var tableNames = [

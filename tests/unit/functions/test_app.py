@@ -49,7 +49,7 @@ def read(**given: str) -> subprocess.CompletedProcess[str]:
 def test_there_is_one_door_for_uploads(door: str, function: str, trigger: dict[str, str]) -> None:
     """The setting chooses; the other functions are always there."""
     found = dict(json.loads(read(BLENDROP_UPLOADS_DOOR=door, **GIVEN).stdout))
-    assert set(found) == {function, "announce", "sweep", "http_app_func"}
+    assert set(found) == {function, "attend_due_job", "sweep", "http_app_func"}
     binding = found[function][0]
     assert trigger.items() <= binding.items()
     assert binding["connection"] == settings.STORAGE_CONNECTION

@@ -31,7 +31,7 @@ FAULTS = [
         (
             "infra/bicep/names.json",
             '"jobsTable"',
-            '"announcementsQueue": "announcements",\n  "jobsTable"',
+            '"dueJobsQueue": "announcements",\n  "jobsTable"',
             "other-name",
         ),
         id="queue-that-no-code-knows",

@@ -57,7 +57,7 @@ FAULTS = [
         id="call-that-the-page-does-not-know",
     ),
     pytest.param(
-        (PAGE, "`BatchQueue.park`, `AnnouncementQueue.send`", "`JobTable.get_job`", "other-call"),
+        (PAGE, "`BatchQueue.park`, `DueJobs.send`", "`JobTable.get_job`", "other-call"),
         id="deployable-that-uses-more-than-the-page-says",
     ),
     pytest.param(

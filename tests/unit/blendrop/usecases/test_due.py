@@ -9,7 +9,8 @@ import pytest
 
 from blendrop import errors
 from blendrop.domain import jobs, webhooks
-from blendrop.usecases import announce, control, recover, submit
+from blendrop.usecases import announce, control, due, recover, submit
+from tests.doubles.blend_file import head
 from tests.doubles.farm import MemoryFarm
 
 HOOK = "https://studio.example/rendered"
@@ -42,21 +43,22 @@ def listener() -> Listener:
     return Listener()
 
 
-def world(farm: MemoryFarm, listener: Listener) -> announce.Announcing:
-    """Return what announcing needs."""
-    return announce.Announcing(
+def world(farm: MemoryFarm, listener: Listener) -> due.Attending:
+    """Return what attending to due jobs needs."""
+    announcing = announce.Announcing(
         jobs=farm.table,
-        announcements=farm.announcements,
+        due_jobs=farm.due_jobs,
         webhooks=listener,
         clock=farm.clock,
         secret="whsec_c2VjcmV0",
     )
+    return due.Attending(submission=farm.submission(), announcing=announcing)
 
 
 async def ended_job(farm: MemoryFarm) -> str:
     """Return a job that was rendered to its end."""
     job = await farm.queued_job("1-4", webhook=HOOK)
-    assert farm.announcements.sent == []
+    assert farm.due_jobs.sent == []
     await farm.work()
     return job.id
 
@@ -66,9 +68,9 @@ async def test_the_end_of_a_job_is_told_once_and_signed(
 ) -> None:
     """With headers that any library of Standard Webhooks checks."""
     job_id = await ended_job(farm)
-    assert farm.announcements.sent == [(job_id, datetime.timedelta(0))]
+    assert farm.due_jobs.sent == [(job_id, datetime.timedelta(0))]
     for _ in range(2):
-        await announce.attempt(world(farm, listener), job_id)
+        await due.attend(world(farm, listener), job_id)
 
     ((address, body, headers),) = listener.heard
     assert address == HOOK
@@ -88,13 +90,13 @@ async def test_one_who_does_not_hear_is_told_again_later(
     listener.failing = [errors.UnavailableError(f"{HOOK} answered 500")] * webhooks.ATTEMPTS
     job_id = await ended_job(farm)
     for attempt in range(1, webhooks.ATTEMPTS):
-        await announce.attempt(world(farm, listener), job_id)
+        await due.attend(world(farm, listener), job_id)
         told = (await farm.job(job_id)).announcement
         assert (told.state, told.attempts) == (DUE, attempt)
         assert "answered 500" in told.reason
-    await announce.attempt(world(farm, listener), job_id)
+    await due.attend(world(farm, listener), job_id)
 
-    seconds = [delay.total_seconds() for _, delay in farm.announcements.sent]
+    seconds = [delay.total_seconds() for _, delay in farm.due_jobs.sent]
     assert seconds == [0, 10, 40, 160, 640, 2560]
     assert (await farm.job(job_id)).announcement.state is jobs.AnnouncementState.FAILED
     kinds = [one.kind.value async for one in farm.table.events_of(job_id)]
@@ -109,7 +111,7 @@ async def test_an_address_that_may_not_be_told_is_not_tried_again(
     refused = errors.Problem(pointer="webhook", value=HOOK, reason="it is private", remedy="Mend")
     listener.failing = [errors.InvalidRequestError(refused)]
     job_id = await ended_job(farm)
-    await announce.attempt(world(farm, listener), job_id)
+    await due.attend(world(farm, listener), job_id)
     told = (await farm.job(job_id)).announcement
     assert (told.state, told.attempts) == (jobs.AnnouncementState.FAILED, 1)
     assert "it is private" in told.reason
@@ -120,13 +122,13 @@ async def test_an_announcement_whose_message_was_lost_is_set_off_by_the_sweeper(
 ) -> None:
     """The job stays on the list of open ones until it is told."""
     job_id = await ended_job(farm)
-    farm.announcements.sent.clear()
+    farm.due_jobs.sent.clear()
     await recover.sweep(farm.submission())
-    assert farm.announcements.sent == []
+    assert farm.due_jobs.sent == []
     await farm.clock.advance(200)
     assert (await recover.sweep(farm.submission())).announcements == 1
-    assert [one for one, _ in farm.announcements.sent] == [job_id]
-    await announce.attempt(world(farm, listener), job_id)
+    assert [one for one, _ in farm.due_jobs.sent] == [job_id]
+    await due.attend(world(farm, listener), job_id)
     assert (await recover.sweep(farm.submission())).unlisted == 1
     assert len(listener.heard) == 1
 
@@ -138,11 +140,11 @@ async def test_a_job_that_is_tried_again_is_announced_when_it_ends_anew(
     job = await farm.queued_job("1-4", webhook=HOOK)
     await control.cancel(farm.control(), job.id, by="anna")
     await control.retry(farm.control(), job.id, by="anna")
-    await announce.attempt(world(farm, listener), job.id)
+    await due.attend(world(farm, listener), job.id)
     assert listener.heard == []
     while await farm.queue.depth():
         await farm.work()
-    await announce.attempt(world(farm, listener), job.id)
+    await due.attend(world(farm, listener), job.id)
     assert len(listener.heard) == 1
 
 
@@ -151,3 +153,35 @@ async def test_a_farm_without_a_secret_takes_no_webhook(farm: MemoryFarm) -> Non
     wanted = submit.Request(scene="s.blend", settings={"webhook": HOOK}, caller="anna", key="1")
     with pytest.raises(errors.InvalidRequestError, match="BLENDROP_WEBHOOK_SECRET"):
         await submit.requested(farm.submission(), wanted)
+
+
+async def test_a_large_job_is_planned_by_whoever_hears_of_it(
+    farm: MemoryFarm, listener: Listener
+) -> None:
+    """The request is answered at once; word that comes twice changes nothing."""
+    farm.scenes.put("s.blend", head(("Scene", 1, 1000)), {})
+    wanted = submit.Request(scene="s.blend", settings={}, caller="anna", key="1")
+    job = await submit.requested(farm.submission(), wanted)
+    assert (job.state, job.batch_count) == (jobs.JobState.SUBMITTED, 250)
+    assert await farm.queue.depth() == 0
+    assert farm.due_jobs.sent == [(job.id, datetime.timedelta(0))]
+
+    for _ in range(2):
+        await due.attend(world(farm, listener), job.id)
+    assert await farm.queue.depth() == 250
+    assert (await farm.job(job.id)).state is jobs.JobState.QUEUED
+    await due.attend(world(farm, listener), "gone-000000000000")
+
+
+async def test_a_large_job_of_which_nobody_hears_is_planned_by_the_sweeper(
+    farm: MemoryFarm,
+) -> None:
+    """Its message was lost."""
+    farm.scenes.put("s.blend", head(("Scene", 1, 1000)), {})
+    wanted = submit.Request(scene="s.blend", settings={}, caller="anna", key="1")
+    job = await submit.requested(farm.submission(), wanted)
+    await farm.clock.advance(200)
+
+    assert (await recover.sweep(farm.submission())).submissions == 1
+    assert await farm.queue.depth() == 250
+    assert (await farm.job(job.id)).state is jobs.JobState.QUEUED

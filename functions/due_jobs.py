@@ -1,0 +1,32 @@
+"""When is what is due of a job done? When a message on the queue of due jobs says so."""
+
+import azure.functions as func
+import pydantic
+
+from blendrop import errors, settings
+from blendrop.usecases import due
+from functions import world
+
+due_jobs = func.Blueprint()
+
+
+class _Due(pydantic.BaseModel):
+    job: str
+
+
+@due_jobs.function_name("attend_due_job")
+@due_jobs.queue_trigger(
+    arg_name="message",
+    queue_name=settings.DUE_JOBS_QUEUE,
+    connection=settings.STORAGE_CONNECTION,
+)
+async def attend_due_job(message: func.QueueMessage) -> None:
+    """Plan a job's batches, or tell whom it names that it has ended."""
+    body = message.get_body()
+    try:
+        told = _Due.model_validate_json(body)
+    except pydantic.ValidationError as invalid:
+        raise errors.UnreadableMessageError(
+            f"message {body[:200]!r} on {settings.DUE_JOBS_QUEUE} names no job: {invalid}"
+        ) from invalid
+    await due.attend(world.attending(), told.job)
