@@ -11,6 +11,7 @@ cancelled  its job ended before it did
 """
 
 import datetime
+from collections.abc import Collection
 from enum import StrEnum
 
 import pydantic
@@ -112,6 +113,14 @@ class Batch(pydantic.BaseModel):
             and self.lease_until is not None
             and now < self.lease_until
         )
+
+    def with_done(self, done: Collection[int]) -> "Batch":
+        """Return the batch with those frames done whose files stand, whatever it knew of them.
+
+        A worker may have published a frame and vanished before it could write that down.
+        """
+        failures = tuple(one for one in self.failures if one.frame not in done)
+        return self.model_copy(update={"frames_done": len(done), "failures": failures})
 
     def claimed(self, worker: str, *, lease_until: datetime.datetime) -> "Batch":
         """Return the batch as held by `worker`, one attempt later."""

@@ -155,9 +155,7 @@ async def _claim(
     if batch.state is batches.BatchState.RENDERING:
         event = _event(world, events.EventKind.WORKER_LOST, _lost(batch))
         batch = _with_lost_worker(batch, done)
-    batch = batch.model_copy(update={"frames_done": len(done)}).claimed(
-        world.worker, lease_until=world.clock.now() + world.lease
-    )
+    batch = batch.with_done(done).claimed(world.worker, lease_until=world.clock.now() + world.lease)
     return Lease(
         jobs=world.jobs,
         queue=world.queue,

@@ -315,6 +315,23 @@ async def test_the_time_of_every_worker_is_counted(farm: MemoryFarm) -> None:
     assert (await farm.batch(job.id)).worker_seconds == 80
 
 
+async def test_a_failure_of_a_frame_that_is_done_after_all_is_forgotten(farm: MemoryFarm) -> None:
+    """It failed, was published by a worker that then vanished, and its file is what counts."""
+    farm.renderer.failing = {2: [crash()] * 2}
+    job = await farm.queued_job("1-3")
+    for worker in ("w1", "w2"):
+        assert await farm.work(worker) is Outcome.RETRY
+        await farm.clock.advance(100)
+    image = farm.disk / "image.png"
+    image.write_text("2")
+    await farm.share.publish(job.id, image, "shot_0002.png")
+
+    assert await farm.work("w3") is Outcome.DONE
+    batch = await farm.batch(job.id)
+    assert (batch.frames_done, batch.failures) == (3, ())
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
 async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFarm) -> None:
     """The message was received by someone else: the lease is lost."""
     job = await farm.queued_job("1-2")
