@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import json
 import re
 import signal
@@ -334,6 +335,8 @@ async def test_ctrl_c_says_what_stays(farm: ContractFarm, scene: Path, tmp_path:
         env={"BLENDROP_URL": farm.url, "HOME": str(tmp_path), "PYTHONPATH": str(root)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # As at a terminal, also where the tests themselves run in the background.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     await until(lambda: farm.count(f"GET /api/jobs/{JOB}"))
     running.send_signal(signal.SIGINT)
