@@ -1,8 +1,8 @@
 """How does a person steer a job: cancel, pause, resume, retry, change its priority, delete it?
 
-Everything here may be asked for twice, and cut off at any point and asked for again. The job's row
-is changed first, then its batches, then messages are sent; what is cut off in between the sweeper
-makes good. A worker learns of it from its batch's row, at its next renewal.
+Everything here may be asked for twice, and cut off at any point and asked for again. What is cut
+off between the rows and the messages the sweeper makes good. A worker learns of it from its
+batch's row, at its next renewal.
 """
 
 import datetime
@@ -13,7 +13,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, events, jobs, messages, priorities
-from blendrop.usecases import announce
+from blendrop.usecases import announce, mend
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -121,6 +121,7 @@ async def retry(world: Control, job_id: str, *, by: str) -> jobs.Job:
 
     await world.jobs.list_open(job_id)
     job = await _moved(world, job_id, jobs.JobState.QUEUED, retried, by=by)
+    await mend.batches_of(world.jobs, job)
     await _send_open(world, job)
     return job
 

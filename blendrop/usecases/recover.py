@@ -5,6 +5,7 @@ that could have happened anyway, so that sweeping twice, or beside a worker, cha
 
 - a job half submitted: its submission is run again;
 - a message lost: it is sent again, and whoever finds its batch done or held leaves it alone;
+- a batch that has no row, or was cancelled though its job goes on: it is added, or reopened;
 - a job whose batches have all ended: it is settled;
 - an announcement lost: it is set off again;
 - a job that has ended: batches that are still open are cancelled, and it leaves the list of jobs
@@ -18,7 +19,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, events, jobs, messages
-from blendrop.usecases import announce, settle, submit
+from blendrop.usecases import announce, mend, settle, submit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -107,7 +108,8 @@ async def _repaired(
         return None
     if job.state is jobs.JobState.PAUSED:
         return None
-    open_batches = [one.row async for one in table.batches_of(job.id, states=batches.OPEN)]
+    rows = await mend.batches_of(table, job)
+    open_batches = [row for row in rows if row.state in batches.OPEN]
     if not open_batches:
         settled = await settle.job(world, job.id, by=_SWEEPER)
         swept.settled += 1

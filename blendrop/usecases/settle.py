@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, frames, jobs
+from blendrop.domain import batches, frames, jobs, whole_jobs
 from blendrop.usecases import announce
 
 log = structlog.stdlib.get_logger(__name__)
@@ -56,7 +56,12 @@ async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
         return standing.row
     if await table.has_batches(job_id, states=batches.OPEN):
         return standing.row
-    failed = [one.row async for one in table.batches_of(job_id, states={batches.BatchState.FAILED})]
+    rows = [one.row async for one in table.batches_of(job_id)]
+    if not whole_jobs.all_ended(standing.row, rows):
+        # Never completed by what is not there: the sweeper adds and reopens what it must have.
+        log.warning("job_lacks_batches", job=job_id, reason="rows are missing or cancelled")
+        return standing.row
+    failed = [row for row in rows if row.state is batches.BatchState.FAILED]
     ended = _ended(standing.row, failed, world.clock.now())
     await world.share.clear_unfinished(job_id)
     try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, blend_head, frames, job_settings, jobs, messages
+from blendrop.domain import blend_head, frames, job_settings, jobs, messages, whole_jobs
 from blendrop.usecases import announce, settle
 
 log = structlog.stdlib.get_logger(__name__)
@@ -233,12 +233,14 @@ async def requested(world: Submission, request: Request) -> jobs.Job:
         update={"owner": request.caller, "traceparent": request.traceparent}
     )
     standing = await _added(world, job, request.caller)
-    if (
-        standing.row.state is jobs.JobState.SUBMITTED
-        and standing.row.batch_count > _PLANNED_AT_ONCE
-    ):
-        await world.due_jobs.send(standing.row.id, delay=datetime.timedelta(0))
-        return standing.row
+    made = standing.row
+    if made.deleted:
+        raise errors.ConflictError(
+            f"job {made.id} of this request was deleted; ask again with another key"
+        )
+    if made.state is jobs.JobState.SUBMITTED and made.batch_count > _PLANNED_AT_ONCE:
+        await world.due_jobs.send(made.id, delay=datetime.timedelta(0))
+        return made
     return await finish(world, standing)
 
 
@@ -333,14 +335,9 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
         report = log.warning if job.state is jobs.JobState.FAILED else log.info
         report("job_stands", job=job.id, scene=job.scene.name, state=job.state, reason=job.reason)
         return job
-    rows = iter(
-        [
-            batches.Batch(job=job.id, number=number, frames=frames.canonical(some))
-            for number, some in enumerate(job.batches())
-        ]
-    )
+    rows = iter(whole_jobs.rows_of(job))
 
-    async def plan() -> None:
+    async def add_and_send() -> None:
         # A message is sent once its row is there, while others' rows are still being added.
         while some := tuple(itertools.islice(rows, _GROUP)):
             await world.jobs.add_batches(some)
@@ -349,7 +346,8 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
                 priority=job.settings.priority,
             )
 
-    ended = await asyncio.gather(*(plan() for _ in range(_GROUPS_AT_ONCE)), return_exceptions=True)
+    planning = (add_and_send() for _ in range(_GROUPS_AT_ONCE))
+    ended = await asyncio.gather(*planning, return_exceptions=True)
     for failed in filter(None, ended):
         raise failed
     await _queued(world, standing)

@@ -9,8 +9,9 @@ import pytest
 
 from blendrop import errors
 from blendrop.domain import batches, events, jobs
-from blendrop.usecases import control, recover, render, show
+from blendrop.usecases import control, recover, render, show, submit
 from blendrop.usecases.render import Outcome
+from tests.doubles.blend_file import head
 from tests.doubles.farm import MemoryFarm
 from tests.doubles.renderer import crash
 
@@ -262,3 +263,58 @@ async def work_off_obsolete(farm: MemoryFarm, job_id: str) -> None:
         delivery = await farm.receive()
         if job_id in delivery.body:
             await render.attend(farm.rendering(), delivery, since=farm.clock.elapsed())
+
+
+async def test_a_retry_of_a_job_that_was_never_planned_renders_every_frame(
+    farm: MemoryFarm, world: control.Control
+) -> None:
+    """It was cancelled before its batches had rows: nothing of it may count as done."""
+    farm.scenes.put("s.blend", head(("Scene", 1, 1000)), {})
+    wanted = submit.Request(scene="s.blend", settings={}, caller=ANNA, key="1")
+    job = await submit.requested(farm.submission(), wanted)
+    await control.cancel(world, job.id, by=ANNA)
+    await control.retry(world, job.id, by=ANNA)
+    await farm.clock.advance(200)
+    await recover.sweep(farm.submission())
+    assert (await farm.job(job.id)).state is jobs.JobState.QUEUED
+    await work_off(farm)
+
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert sorted(farm.renderer.rendered) == list(range(1, 1001))
+
+
+@pytest.mark.parametrize("lost", ["a row", "a cancelled batch"])
+async def test_a_job_is_never_completed_without_every_batch(
+    farm: MemoryFarm, world: control.Control, lost: str
+) -> None:
+    """One was cancelled by somebody who had read the job before it was retried, or has no row."""
+    job = await farm.queued_job("1-8")
+    standing = await farm.table.get_batch(job.id, 1)
+    if lost == "a row":
+        del farm.table._entities[job.id, "batch-000001"]
+    else:
+        cancelled = standing.row.released(batches.BatchState.CANCELLED)
+        await farm.table.replace_batch(cancelled, etag=standing.etag)
+    await farm.work()
+    assert (await farm.job(job.id)).state is jobs.JobState.RENDERING
+    await farm.queue.delete(await farm.receive())
+    await farm.clock.advance(200)
+    await recover.sweep(farm.submission())
+    await work_off(farm)
+
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert sorted(farm.renderer.rendered) == list(range(1, 9))
+
+
+async def test_the_key_of_a_deleted_job_is_refused_with_the_reason(
+    farm: MemoryFarm, world: control.Control
+) -> None:
+    """It would otherwise answer with a job that is not there."""
+    farm.scenes.put("s.blend", head(("Scene", 1, 2)), {})
+    wanted = submit.Request(scene="s.blend", settings={}, caller=ANNA, key="1")
+    job = await submit.requested(farm.submission(), wanted)
+    await control.cancel(world, job.id, by=ANNA)
+    await control.delete(world, job.id, by=ANNA)
+
+    with pytest.raises(errors.ConflictError, match="was deleted; ask again with another key"):
+        await submit.requested(farm.submission(), wanted)
