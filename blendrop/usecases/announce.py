@@ -49,10 +49,9 @@ async def attempt(world: Announcing, standing: ports.Versioned[jobs.Job]) -> Non
     if job.announcement.state is not jobs.AnnouncementState.DUE or address is None:
         log.info("announcement_dropped", job=job.id, reason="there is nothing to tell any more")
         return
-    told = webhooks.announcement(job, secret=world.secret, now=world.clock.now())
     attempts = job.announcement.attempts + 1
     try:
-        await world.webhooks.post(address, body=told.body, headers=told.headers)
+        await _tell(world, job, address)
     except errors.InvalidRequestError as refused:
         changed = job.announcement.failed(str(refused), attempts=attempts)
     except errors.UnavailableError as away:
@@ -64,6 +63,13 @@ async def attempt(world: Announcing, standing: ports.Versioned[jobs.Job]) -> Non
     else:
         changed = job.announcement.sent(attempts=attempts)
     await _write(world, standing, changed)
+
+
+async def _tell(world: Announcing, job: jobs.Job, address: str) -> None:
+    if not world.secret:
+        raise errors.UnavailableError("the farm has lost the secret that it signs with")
+    told = webhooks.announcement(job, secret=world.secret, now=world.clock.now())
+    await world.webhooks.post(address, body=told.body, headers=told.headers)
 
 
 async def _write(

@@ -54,7 +54,7 @@ param workerImage string = ''
 @description('The newest Blender in the worker\'s image, like 5.0.')
 param newestBlender string = '5.0'
 
-@description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: as docs/deploy.md estimates it.')
+@description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: as docs/deploy.md estimates it, and on AKS not known.')
 param workerHourPriceOverride string = ''
 
 @description('Frames in a batch, where the job does not say.')
@@ -64,6 +64,13 @@ param batchSize int = 8
 
 @description('Which Entra ID access tokens may call the HTTP API: the application\'s client id and identifier URI, separated by commas (docs/access.md); empty: callers need a function key.')
 param entraAudience string = ''
+
+@description('Let jobs name a webhook; its calls are signed with the secret in the vault.')
+param webhooks bool = false
+
+@description('The secret that calls of webhooks are signed with: any text, or whsec_ and base64; empty: the one in the vault stays.')
+@secure()
+param webhookSecret string = ''
 
 @description('The most instances of the function app.')
 @minValue(40)
@@ -230,7 +237,9 @@ var sizes = {
   }
 }
 
-var workerHourPrice = empty(workerHourPriceOverride) ? sizes[workerSize].hourPrice : workerHourPriceOverride
+// What a machine of a cluster costs, nobody here knows.
+var estimatedHourPrice = isAks ? '0' : sizes[workerSize].hourPrice
+var workerHourPrice = empty(workerHourPriceOverride) ? estimatedHourPrice : workerHourPriceOverride
 
 var extraProfiles = {
   'cpu-1': []
@@ -316,6 +325,7 @@ module filesStorage 'modules/files-storage.bicep' = {
     skuName: storageSku
     frameShareGib: frameShareGib
     frameShareTier: frameShareTier
+    webhookSecret: webhookSecret
     restrictNetwork: isPrivate
     allowedIpRanges: allowedIpRanges
     workspaceId: monitoring.outputs.workspaceId
@@ -386,6 +396,7 @@ module access 'modules/access.bicep' = {
     workerPrincipalId: identities.outputs.workerPrincipalId
     platformPrincipalId: identities.outputs.platformPrincipalId
     topicPrincipalId: topic.outputs.principalId
+    webhooks: webhooks
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
   }
@@ -418,6 +429,7 @@ module functionApp 'modules/function-app.bicep' = {
     tableEndpoint: dataStorage.outputs.tableEndpoint
     filesStorageName: filesStorage.outputs.name
     frameShareKeyUri: filesStorage.outputs.frameShareKeyUri
+    webhookSecretUri: webhooks ? filesStorage.outputs.webhookSecretUri : ''
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     newestBlender: newestBlender
     workerHourPrice: workerHourPrice

@@ -16,6 +16,8 @@ from infra.checks import (
     manifests,
     packages,
     role_rules,
+    role_tables,
+    wiring_rules,
 )
 from infra.checks.finding import Finding
 
@@ -35,8 +37,11 @@ def all_broken(repository: Path) -> Iterator[Finding]:
     if not language:
         yield from code_agreement.broken(repository, templates)
         yield from role_rules.broken(roles, templates)
+        yield from wiring_rules.broken(templates, role_tables.read(roles))
         yield from code_calls.broken(repository, roles)
-        yield from manifests.broken(repository / "infra/kubernetes", templates)
+        yield from manifests.broken(
+            repository / "infra/kubernetes", templates, user=code_agreement.image_user(repository)
+        )
     yield from packages.broken(repository)
 
 

@@ -46,7 +46,7 @@ def _roles(file: bicep_file.BicepFile) -> Iterator[Finding]:
         properties = resource.body.get("properties")
         definition = properties.get("roleDefinitionId") if isinstance(properties, dict) else None
         role = role_of(definition)
-        if role is None or f"roles.{role})" not in _text(resource.body.get("name")):
+        if role is None or f"roles.{role})" not in text_of(resource.body.get("name")):
             text = f"{resource.symbol} must name its role by roles.json, in its name as well"
             yield Finding(file.path, resource.line, "unknown-role", text)
         if "scope" not in resource.body:
@@ -60,7 +60,7 @@ def _roles(file: bicep_file.BicepFile) -> Iterator[Finding]:
 
 def role_of(definition: bicep_file.Value) -> str | None:
     """Return the name in roles.json that a role definition's id is made of."""
-    found = _ROLE.search(_text(definition))
+    found = _ROLE.search(text_of(definition))
     return found.group(1) if found else None
 
 
@@ -135,5 +135,6 @@ def _pairs(value: bicep_file.Value) -> Iterator[tuple[str, bicep_file.Value]]:
         yield from _pairs(value.body)
 
 
-def _text(value: bicep_file.Value) -> str:
+def text_of(value: bicep_file.Value) -> str:
+    """Return how an expression is written; empty for a literal."""
     return value.text if isinstance(value, bicep_file.Expression) else ""

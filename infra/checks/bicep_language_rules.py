@@ -13,8 +13,9 @@ from typing import Any
 from infra.checks import bicep_file, bicep_folder, known_azure
 from infra.checks.finding import Finding
 
-# What a command line gives, and a parameter file of the repository cannot.
+# What a command line gives, and a parameter file of the repository cannot; azd fills its own file.
 _GIVEN_AT_DEPLOYMENT = {"environmentName", "location"}
+_AZD = "main.parameters.json"
 _MODULE_OUTPUT = re.compile(r"\b(\w+)!?\.outputs\.(\w+)")
 
 
@@ -132,7 +133,8 @@ def _parameter_file(
     for name in sorted(set(values) - set(main.parameters)):
         yield Finding(path, 1, "unknown-parameter", f"{main.path.name} has no parameter {name}")
     required = {name for name, parameter in main.parameters.items() if parameter.required}
-    for name in sorted(required - set(values) - _GIVEN_AT_DEPLOYMENT):
+    elsewhere = _GIVEN_AT_DEPLOYMENT if path.name != _AZD else set()
+    for name in sorted(required - set(values) - elsewhere):
         yield Finding(path, 1, "missing-parameter", f"{main.path.name} needs {name}")
     for name, value in values.items():
         if name in main.parameters and not _azd_fills(value):

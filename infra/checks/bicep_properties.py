@@ -1,9 +1,10 @@
-"""Does Azure know every property that the templates give a resource?
+"""Does Azure know every property that the templates give a resource, and every value by its name?
 
-The compiler would tell, where it is at hand: a property that nobody knows is refused at deployment.
-`known_properties.json` holds, for each type, every property in use by the object that it stands in.
-A new one is looked up for its API version in the public type definitions of Bicep before it is
-added there.
+The compiler would tell, where it is at hand: what nobody knows is refused at deployment.
+`known_properties.json` holds, for each type, every property in use by the object it stands in, and
+`known_values.json` what those may be that are chosen from a list. A new one is looked up for its
+API version in the public type definitions of Bicep (categories of logs: in Microsoft's list of
+them) before it is added there.
 """
 
 import json
@@ -14,6 +15,7 @@ from infra.checks import bicep_file, bicep_folder
 from infra.checks.finding import Finding
 
 _KNOWN = Path(__file__).with_name("known_properties.json")
+_VALUES = Path(__file__).with_name("known_values.json")
 # Objects whose keys are names of our own choice.
 _OUR_OWN = {
     "azurestorageaccounts.properties",
@@ -26,17 +28,23 @@ _OUR_OWN = {
     "tags",
 }
 _DEEPEST = 8  # variables within variables
-Used = tuple[str, str, int]  # the object's path, the property, the resource's line
+# The object's path, the property, its value if that is a literal text, the resource's line.
+Used = tuple[str, str, str | None, int]
 
 
 def broken(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
-    """Yield every property that is not known."""
+    """Yield every property, and every value out of a list, that is not known."""
     known = {
         kind: {path: set(names.split()) for path, names in objects.items()}
         for kind, objects in json.loads(_KNOWN.read_text()).items()
     }
+    lists: dict[str, dict[str, list[str]]] = json.loads(_VALUES.read_text())
     for file in folder.files.values():
-        for kind, (path, name, line) in used(file):
+        for kind, (path, name, value, line) in used(file):
+            allowed = lists.get(kind, {}).get(f"{path}.{name}".lstrip("."))
+            if value is not None and allowed is not None and value not in allowed:
+                text = f"{kind} {name} may not be {value!r}, but {', '.join(allowed)}"
+                yield Finding(file.path, line, "unknown-value", text)
             if name not in known.get(kind, {}).get(path, set()):
                 where = f"{kind} {path}".rstrip()
                 text = f"{where} has no {name} that {_KNOWN.name} knows: is it a property of it?"
@@ -47,8 +55,8 @@ def used(file: bicep_file.BicepFile) -> Iterator[tuple[str, Used]]:
     """Yield the type and every property of every resource that a file makes."""
     for resource in file.resources:
         if not resource.existing:
-            for path, name in _within(file, resource.body, _start(resource), 0):
-                yield resource.type, (path, name, resource.line)
+            for path, name, value in _within(file, resource.body, _start(resource), 0):
+                yield resource.type, (path, name, value, resource.line)
 
 
 def _start(resource: bicep_file.Resource) -> str:
@@ -58,11 +66,13 @@ def _start(resource: bicep_file.Resource) -> str:
 
 def _within(
     file: bicep_file.BicepFile, value: bicep_file.Value, path: str, depth: int
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, str, str | None]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             below = f"{path}.{name}".lstrip(".")
-            yield path, name if path not in _OUR_OWN else "*"
+            shown = name if path not in _OUR_OWN else "*"
+            for literal in _literals(file, inner, depth):
+                yield path, shown, literal
             yield from _within(file, inner, below if path not in _OUR_OWN else f"{path}.*", depth)
     elif isinstance(value, list):
         for inner in value:
@@ -75,3 +85,18 @@ def _within(
         for inner in of_it:
             if inner != value:
                 yield from _within(file, inner, path, depth + 1)
+
+
+def _literals(
+    file: bicep_file.BicepFile, value: bicep_file.Value, depth: int
+) -> Iterator[str | None]:
+    """Yield each text that a value may be; None for what is no literal text."""
+    if isinstance(value, bicep_file.Expression) and depth < _DEEPEST:
+        declared = file.variables.get(value.text)
+        for inner in [declared.value] if declared else bicep_file.alternatives(value):
+            if inner == value:
+                yield None
+            else:
+                yield from _literals(file, inner, depth + 1)
+    else:
+        yield value if isinstance(value, str) else None

@@ -25,6 +25,7 @@ _PLATFORM_NAMES = {"packagesContainer": "function-packages"}
 _IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
 _PROBE = re.compile(r"/\w+z\b(?=['\\\"])")
+_USER = re.compile(r"^USER (\d+):\1$", re.MULTILINE)
 _EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
 
 
@@ -35,6 +36,8 @@ def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Findi
     yield from _events(repository, folder)
     yield from _status_port(repository, folder)
     yield from _python(repository, folder)
+    yield from _user(repository, folder)
+    yield from _encoding(repository)
 
 
 def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
@@ -194,3 +197,26 @@ def _python(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Find
     image = repository / "container_worker/Dockerfile"
     if f"FROM python:{version}" not in image.read_text():
         yield Finding(image, 1, "other-python", f"the code is written for {version}")
+
+
+def image_user(repository: Path) -> str:
+    """Return the number of the user, and of the group, that the image runs workers as."""
+    found = _USER.search((repository / "container_worker/Dockerfile").read_text())
+    return found[1] if found else "nobody"
+
+
+def _user(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield where the share is mounted for another user than the image's."""
+    user, worker = image_user(repository), folder.module("worker")
+    wanted = f"uid={user},gid={user},"
+    if not any(literal.startswith(wanted) for literal, _ in worker.strings):
+        yield Finding(worker.path, 1, "other-user", f"the image's user needs {wanted} to write")
+
+
+def _encoding(repository: Path) -> Iterator[Finding]:
+    """Yield where the host would take our messages, which are plain text, for something else."""
+    host = repository / "host.json"
+    said = json.loads(host.read_text())["extensions"]["queues"].get("messageEncoding", "base64")
+    if said != "none":
+        text = f"messageEncoding is {said}, and what our code sends is plain text: say none"
+        yield Finding(host, 1, "other-encoding", text)

@@ -69,10 +69,24 @@ def worker_pod(manifests: list[Manifest]) -> Manifest:
     Raises:
         ValueError: there is none.
     """
+    pod: Manifest = _template(manifests)["spec"]
+    return pod
+
+
+def worker_labels(manifests: list[Manifest]) -> Manifest:
+    """Return the labels of that pod.
+
+    Raises:
+        ValueError: there is none.
+    """
+    labels: Manifest = _template(manifests)["metadata"]["labels"]
+    return labels
+
+
+def _template(manifests: list[Manifest]) -> Manifest:
     for manifest in manifests:
         spec = manifest.get("spec", {})
-        template = spec.get("jobTargetRef", spec).get("template")
+        template: Manifest | None = spec.get("jobTargetRef", spec).get("template")
         if template:
-            pod: Manifest = template["spec"]
-            return pod
+            return template
     raise ValueError("no manifest runs workers")

@@ -30,8 +30,8 @@ _REDUCED = {
 }
 
 
-def broken(folder: Path, bicep: bicep_folder.BicepFolder) -> Iterator[Finding]:
-    """Yield what is wrong with any overlay."""
+def broken(folder: Path, bicep: bicep_folder.BicepFolder, *, user: str) -> Iterator[Finding]:
+    """Yield what is wrong with any overlay; `user` is the number that the image runs as."""
     pods: dict[str, Manifest] = {}
     for overlay in sorted(path.name for path in (folder / "overlays").iterdir()):
         for components in ((), COMPONENTS):
@@ -45,7 +45,7 @@ def broken(folder: Path, bicep: bicep_folder.BicepFolder) -> Iterator[Finding]:
                 for problem in invalid(manifest):
                     name = f"{manifest['kind']} {manifest['metadata']['name']}"
                     yield Finding(path, 1, "invalid-manifest", f"{name}: {problem}")
-            for text in _disagreements(manifests, bicep):
+            for text in (*_disagreements(manifests, bicep), *_identities(manifests, user)):
                 yield Finding(path, 1, "other-name", text)
             if not components:
                 pods[overlay] = kubernetes_rendering.worker_pod(manifests)
@@ -138,8 +138,46 @@ def _disagreements(manifests: list[Manifest], bicep: bicep_folder.BicepFolder) -
         if here != there:
             yield f"{what} is {here!r}, elsewhere {there!r}"
     yield from _status_disagreements(by_kind["Service"], container, bicep)
+    if "PodMonitor" in by_kind:
+        labels = kubernetes_rendering.worker_labels(manifests)
+        yield from _monitor_disagreements(by_kind["PodMonitor"], labels)
     given = {one["name"] for one in container["env"]} | {"BLENDROP_BLENDERS"}
     yield from code_agreement.disagreements(given, settings.WorkerSettings)
+
+
+def _identities(manifests: list[Manifest], user: str) -> Iterator[str]:
+    """Yield where somebody else would act, or own the frames."""
+    farm = kubernetes_rendering.FARM
+    by_kind = {manifest["kind"]: manifest for manifest in manifests}
+    pod = kubernetes_rendering.worker_pod(manifests)
+    account = by_kind["ServiceAccount"]["metadata"]
+    options = by_kind["PersistentVolume"]["spec"]["mountOptions"]
+    said = {
+        "the scaler's identity": (
+            by_kind["TriggerAuthentication"]["spec"]["podIdentity"]["identityId"],
+            farm["PLATFORM_CLIENT_ID"],
+        ),
+        "the workers' identity": (
+            account["annotations"]["azure.workload.identity/client-id"],
+            farm[f"{settings.STORAGE_CONNECTION}__clientId"],
+        ),
+        "the workers' account": (pod["serviceAccountName"], account["name"]),
+        "the user of the pod": (str(pod["securityContext"]["runAsUser"]), user),
+        "the owners of frames": (options[:2], [f"uid={user}", f"gid={user}"]),
+    }
+    for what, (here, there) in said.items():
+        if here != there:
+            yield f"{what} is {here!r}, elsewhere {there!r}"
+
+
+def _monitor_disagreements(monitor: Manifest, labels: Manifest) -> Iterator[str]:
+    """Yield why Prometheus would find no worker, or nothing that it tells."""
+    selected = monitor["spec"]["selector"]["matchLabels"]
+    if not selected.items() <= labels.items():
+        yield f"the PodMonitor looks for {selected}, and workers are {labels}"
+    for asked in monitor["spec"]["podMetricsEndpoints"]:
+        if (asked["port"], asked["path"]) != ("status", "/metrics"):
+            yield f"the PodMonitor asks {asked['port']}{asked['path']}, not status/metrics"
 
 
 def _status_disagreements(

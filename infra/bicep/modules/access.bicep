@@ -30,6 +30,9 @@ param platformPrincipalId string
 @description('Principal of the data account\'s system topic.')
 param topicPrincipalId string
 
+@description('Let the functions read the secret that calls of webhooks are signed with.')
+param webhooks bool
+
 @description('The person or group that uploads scenes and looks after the farm; empty: nobody.')
 param operatorPrincipalId string
 
@@ -114,6 +117,10 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
 
   resource frameShareKey 'secrets' existing = {
     name: names.frameShareKeySecret
+  }
+
+  resource webhooksSecret 'secrets' existing = {
+    name: names.webhooksSecret
   }
 }
 
@@ -260,6 +267,16 @@ resource functionsWorkers 'Microsoft.Authorization/roleAssignments@2022-04-01' =
 resource functionsFrameShareKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault::frameShareKey
   name: guid(vault::frameShareKey.id, functionsPrincipalId, roles.keyVaultSecretsUser)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsUser)
+  }
+}
+
+resource functionsWebhooksSecret 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (webhooks) {
+  scope: vault::webhooksSecret
+  name: guid(vault::webhooksSecret.id, functionsPrincipalId, roles.keyVaultSecretsUser)
   properties: {
     principalId: functionsPrincipalId
     principalType: 'ServicePrincipal'

@@ -1,4 +1,4 @@
-metadata description = 'The files account, with nothing but the frame share, and the vault that keeps its key.'
+metadata description = 'The files account, with nothing but the frame share, and the vault that keeps its key and what webhooks are signed with.'
 
 var names = loadJsonContent('../names.json')
 
@@ -37,6 +37,10 @@ param frameShareGib int
   'Cool'
 ])
 param frameShareTier string
+
+@description('The secret that calls of webhooks are signed with; empty: the one in the vault stays.')
+@secure()
+param webhookSecret string
 
 @description('Shut out every network but private endpoints, the allowed addresses and trusted Azure services.')
 param restrictNetwork bool
@@ -155,6 +159,15 @@ resource frameShareKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   }
 }
 
+resource webhooksSecret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(webhookSecret)) {
+  parent: vault
+  name: names.webhooksSecret
+  properties: {
+    contentType: 'Signs what webhooks are told'
+    value: webhookSecret
+  }
+}
+
 resource vaultDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault
   name: 'workspace'
@@ -180,5 +193,6 @@ output name string = storage.name
 output shareName string = frames.name
 output vaultId string = vault.id
 output vaultName string = vault.name
-// Without a version: whoever reads it follows a rotation of the key.
+// Without a version: whoever reads them follows a rotation.
 output frameShareKeyUri string = '${vault.properties.vaultUri}secrets/${frameShareKey.name}'
+output webhookSecretUri string = '${vault.properties.vaultUri}secrets/${names.webhooksSecret}'

@@ -1,4 +1,4 @@
-metadata description = 'The function app on Flex Consumption, with the frame share as a folder and no key in its settings.'
+metadata description = 'The function app on Flex Consumption, with the frame share as a folder and no secret in its settings.'
 
 var names = loadJsonContent('../names.json')
 
@@ -36,6 +36,9 @@ param filesStorageName string
 
 @description('Where the vault keeps the key of the files account.')
 param frameShareKeyUri string
+
+@description('Where the vault keeps the secret that calls of webhooks are signed with; empty: jobs may name no webhook.')
+param webhookSecretUri string
 
 @description('Name of the Application Insights component.')
 param applicationInsightsName string
@@ -175,6 +178,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_STORAGE__tableServiceUri: tableEndpoint
       BLENDROP_TRUSTED_PROXIES: '1' // Azure's front end
       BLENDROP_UPLOADS_DOOR: 'event-grid'
+      BLENDROP_WEBHOOK_SECRET: empty(webhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${webhookSecretUri})'
       BLENDROP_WORKER_HOUR_PRICE: workerHourPrice
       FRAME_SHARE_KEY: '@Microsoft.KeyVault(SecretUri=${frameShareKeyUri})'
     }

@@ -13,6 +13,7 @@ READ = (
     "container_worker",
     "docs/roles.md",
     "functions",
+    "host.json",
     "infra",
     "local",
     "local.settings.example.json",
@@ -63,7 +64,6 @@ def copied_whole(copied: Path) -> Path:
         ".dockerignore",
         ".funcignore",
         "function_app.py",
-        "host.json",
         "requirements.txt",
     ):
         shutil.copy(REPOSITORY / name, copied / name)

@@ -107,6 +107,19 @@ FAULTS = [
         id="chart-of-an-event-that-no-code-logs",
     ),
     pytest.param(
+        ("container_worker/Dockerfile", "USER 10001:10001", "USER 10002:10002", "other-user"),
+        id="image-whose-user-may-not-write-to-the-share",
+    ),
+    pytest.param(
+        (
+            "host.json",
+            '"messageEncoding": "none"',
+            '"messageEncoding": "base64"',
+            "other-encoding",
+        ),
+        id="host-that-reads-our-messages-as-something-else",
+    ),
+    pytest.param(
         (
             "infra/bicep/modules/function-app.bicep",
             "version: '3.11'",

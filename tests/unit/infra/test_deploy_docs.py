@@ -1,5 +1,6 @@
 """What docs/deploy.md and docs/aks.md tell people to type exists, and azd does the same."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -51,6 +52,19 @@ def test_parameters_and_files_that_are_named_exist(repository: Path, page: str) 
 
     assert names <= set(main.parameters)
     assert not [path for path in paths - made if not (repository / path).exists()]
+
+
+@pytest.mark.parametrize("page", [*PAGES, "access.md"])
+def test_settings_and_targets_that_are_named_exist(repository: Path, page: str) -> None:
+    """Each variable is an output of the deployment or read by somebody; each `make` does something."""
+    text = (repository / "docs" / page).read_text()
+    templates = bicep_folder.BicepFolder(repository / "infra/bicep")
+    explained = json.loads((repository / "local.settings.example.json").read_text())["Meanings"]
+    known = {*explained, *templates.main.outputs, "BLENDROP_STORAGE"}
+    targets = re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.MULTILINE)
+
+    assert set(re.findall(r"\bBLENDROP_[A-Z_]*[A-Z]", text)) <= known
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= {*targets, "sure"}
 
 
 def test_the_cluster_is_told_of_the_farm_as_the_checks_tell_it(repository: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.checks import bicep_folder, kubernetes_rendering, manifests
+from infra.checks import bicep_folder, code_agreement, kubernetes_rendering, manifests
+from infra.checks.finding import Finding
 
 WORKERS = "infra/kubernetes/overlays/{}/workers.yaml"
+MONITOR = "infra/kubernetes/components/pod-monitor/pod-monitor.yaml"
 FAULTS = [
     pytest.param(
         (WORKERS.format("job"), "parallelism: 1", "paralelism: 1", "invalid-manifest"),
@@ -65,6 +67,23 @@ FAULTS = [
         id="readiness-that-a-busy-worker-lacks",
     ),
     pytest.param(
+        ("infra/kubernetes/base/kustomization.yaml", "data.PLATFORM_CLIENT_ID",
+         "data.BLENDROP_STORAGE__clientId", "other-name"),
+        id="scaler-that-acts-as-a-worker",
+    ),
+    pytest.param(
+        ("infra/kubernetes/base/frame-share.yaml", "uid=10001", "uid=1000", "other-name"),
+        id="share-that-the-image's-user-may-not-write-to",
+    ),
+    pytest.param(
+        (MONITOR, "port: status", "port: metrics", "other-name"),
+        id="port-that-prometheus-does-not-find",
+    ),
+    pytest.param(
+        (MONITOR, "blendrop-worker\n  podMetrics", "blendrop-workers\n  podMetrics", "other-name"),
+        id="workers-that-prometheus-does-not-find",
+    ),
+    pytest.param(
         ("infra/kubernetes/base/kustomization.yaml", "- discovery.yaml", "- discover.yaml",
          "unrenderable"),
         id="file-that-is-nowhere",
@@ -72,8 +91,10 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def _templates(root: Path) -> bicep_folder.BicepFolder:
-    return bicep_folder.BicepFolder(root / "infra/bicep")
+def _broken(root: Path) -> list[Finding]:
+    templates = bicep_folder.BicepFolder(root / "infra/bicep")
+    user = code_agreement.image_user(root)
+    return list(manifests.broken(root / "infra/kubernetes", templates, user=user))
 
 
 @pytest.fixture(
@@ -88,9 +109,7 @@ def rendered(repository: Path, request: pytest.FixtureRequest) -> list[dict[str,
 
 def test_the_manifests_break_no_rule(repository: Path) -> None:
     """Every overlay renders, keeps to its schemas, and uses the names that the code uses."""
-    folder = repository / "infra/kubernetes"
-
-    assert list(manifests.broken(folder, _templates(repository))) == []
+    assert _broken(repository) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -103,9 +122,7 @@ def test_a_planted_manifest_fault_is_found(
     file, old, new, rule = fault
     plant(file, old, new)
 
-    found = manifests.broken(copied / "infra/kubernetes", _templates(copied))
-
-    assert rule in {finding.rule for finding in found}
+    assert rule in {finding.rule for finding in _broken(copied)}
 
 
 def test_the_farm_fills_every_gap(rendered: list[dict[str, Any]]) -> None:

@@ -132,6 +132,15 @@ FAULTS = [
         ),
         id="operator-who-cannot-see-what-the-doctor-looks-at",
     ),
+    pytest.param(
+        (
+            ACCESS,
+            "  scope: vault::webhooksSecret\n",
+            "  scope: vault::frameShareKey\n",
+            "missing-role",
+        ),
+        id="secret-that-the-functions-may-not-read",
+    ),
     pytest.param((PAGE, "2a2b9908", "2a2b9909", "unknown-role"), id="page-with-another-role-id"),
 ]
 

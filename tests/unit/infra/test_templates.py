@@ -85,6 +85,31 @@ FAULTS = [
     ),
     pytest.param(
         (
+            "infra/bicep/main.parameters.json",
+            '    "environmentName": { "value": "${AZURE_ENV_NAME}" },\n',
+            "",
+            "missing-parameter",
+        ),
+        id="azd-without-a-required-parameter",
+    ),
+    pytest.param(
+        (f"{MODULES}/alerts.bicep", "'GreaterThan'", "'MoreThan'", "unknown-value"),
+        id="value-that-azure-does-not-know",
+    ),
+    pytest.param(
+        (f"{MODULES}/worker.bicep", "lifecycle: 'None'", "lifecycle: 'Never'", "unknown-value"),
+        id="value-within-a-variable",
+    ),
+    pytest.param(
+        (f"{MODULES}/upload-events.bicep", "'StorageQueue'", "'Queue'", "unknown-value"),
+        id="kind-of-endpoint-that-azure-does-not-know",
+    ),
+    pytest.param(
+        (f"{MODULES}/data-storage.bicep", "'StorageWrite'", "'StorageWrites'", "unknown-value"),
+        id="log-that-no-service-writes",
+    ),
+    pytest.param(
+        (
             f"{MODULES}/worker.bicep",
             "containerApps@2025-07-01",
             "containerApps@2099-01-01",
@@ -156,6 +181,24 @@ FAULTS = [
             "secret-output",
         ),
         id="secret-output",
+    ),
+    pytest.param(
+        (
+            f"{MODULES}/files-storage.bicep",
+            "${names.webhooksSecret}'",
+            "${webhookSecret}'",
+            "secret-output",
+        ),
+        id="secret-parameter-in-an-output",
+    ),
+    pytest.param(
+        (
+            "infra/bicep/studio.parameters.json",
+            '"monthlyBudget"',
+            '"webhookSecret": { "value": "whsec_c2VjcmV0" },\n    "monthlyBudget"',
+            "secret-literal",
+        ),
+        id="secret-parameter-in-a-file",
     ),
     pytest.param(
         (

@@ -43,14 +43,16 @@ def listener() -> Listener:
     return Listener()
 
 
-def world(farm: MemoryFarm, listener: Listener) -> due.Attending:
+def world(
+    farm: MemoryFarm, listener: Listener, *, secret: str = "whsec_c2VjcmV0"
+) -> due.Attending:
     """Return what attending to due jobs needs."""
     announcing = announce.Announcing(
         jobs=farm.table,
         due_jobs=farm.due_jobs,
         webhooks=listener,
         clock=farm.clock,
-        secret="whsec_c2VjcmV0",
+        secret=secret,
     )
     return due.Attending(submission=farm.submission(), announcing=announcing)
 
@@ -102,6 +104,18 @@ async def test_one_who_does_not_hear_is_told_again_later(
     kinds = [one.kind.value async for one in farm.table.events_of(job_id)]
     assert kinds.count("announcement_put_off") == 5
     assert kinds.count("announcement_failed") == 1
+
+
+async def test_nothing_is_told_unsigned(farm: MemoryFarm, listener: Listener) -> None:
+    """A farm that has lost its secret waits for it, and says so on the job."""
+    job_id = await ended_job(farm)
+    await due.attend(world(farm, listener, secret=""), job_id)
+    assert listener.heard == []
+    told = (await farm.job(job_id)).announcement
+    assert (told.state, told.reason) == (DUE, "the farm has lost the secret that it signs with")
+
+    await due.attend(world(farm, listener), job_id)
+    assert len(listener.heard) == 1
 
 
 async def test_an_address_that_may_not_be_told_is_not_tried_again(
