@@ -8,6 +8,7 @@ longer holds, `NotFoundError` for what is not there.
 import datetime
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -146,8 +147,29 @@ class BatchQueue(Protocol):
         """
         ...
 
-    async def poison_depth(self) -> int:
-        """Return about how many messages were parked, and wait for a person."""
+
+class QueueKind(StrEnum):
+    """What lies on a queue."""
+
+    BATCHES = "batches"  # frames to render
+    NEWS = "news"  # of uploads, and of jobs of which something is due
+    PARKED = "parked"  # what nobody could carry out, and waits for a person
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """About how many messages there are on a queue, hidden ones included."""
+
+    queue: str
+    kind: QueueKind
+    messages: int
+
+
+class QueueDepths(Protocol):
+    """All queues of the farm, from outside."""
+
+    async def count_messages(self) -> Sequence[QueueDepth]:
+        """Return how much lies on each; a queue that is not there yet is empty."""
         ...
 
 

@@ -11,6 +11,7 @@ from blendrop.adapters import (
     azure_clients,
     azure_due_jobs,
     azure_job_table,
+    azure_queue_depths,
     azure_rate_counters,
     azure_scenes,
     azure_worker_table,
@@ -37,6 +38,7 @@ class Storage:
     queue: ports.BatchQueue
     due_jobs: ports.DueJobs
     workers: ports.WorkerTable
+    depths: ports.QueueDepths
 
 
 def storage(connection: settings.StorageConnection) -> Storage:
@@ -59,6 +61,14 @@ def storage(connection: settings.StorageConnection) -> Storage:
         ),
         due_jobs=azure_due_jobs.AzureDueJobs(clients, queue=settings.DUE_JOBS_QUEUE),
         workers=azure_worker_table.AzureWorkerTable(clients, table=settings.WORKERS_TABLE),
+        depths=azure_queue_depths.AzureQueueDepths(
+            clients,
+            queues={
+                **dict.fromkeys(settings.BATCH_QUEUES, ports.QueueKind.BATCHES),
+                **dict.fromkeys(settings.NEWS_QUEUES, ports.QueueKind.NEWS),
+                **dict.fromkeys(settings.POISON_QUEUES, ports.QueueKind.PARKED),
+            },
+        ),
     )
 
 
@@ -128,6 +138,7 @@ def watching(store: Storage) -> Watching:
     return Watching(
         jobs=store.jobs,
         queue=store.queue,
+        depths=store.depths,
         workers=store.workers,
         clock=system_clock.SystemClock(),
     )

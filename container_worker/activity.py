@@ -47,7 +47,7 @@ class Activity(ports.Progress):
         """The worker ends."""
         if unfit:
             self.unfit = reason
-        self._enter(workers.WorkerState.LEFT, left_because=reason, rendering=None)
+        self._enter(workers.WorkerState.LEFT, left_because=reason, rendering=None, unfit=unfit)
 
     def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
         """A batch is this worker's now; so many of its frames are to be rendered."""

@@ -36,6 +36,7 @@ _WORKER: dict[str, Any] = {
     },
     "waits_for": "",
     "left_because": "",
+    "unfit": False,
     "live": False,
     "why_dead": "last heard from 3 minutes ago while it rendered batch 7 of job "
     "opening-9f86d081884c",
@@ -51,8 +52,10 @@ _FARM: dict[str, Any] = {
 }
 
 
-def _answers(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    answered = {200: {"content": {"application/json": {"example": example}}}}
+def _answers(
+    example: dict[str, Any] | str, *, kind: str = "application/json"
+) -> dict[int | str, dict[str, Any]]:
+    answered = {200: {"content": {kind: {"example": example}}}}
     return answered | problems.documented(503)
 
 
@@ -70,3 +73,27 @@ async def list_workers() -> farm.WorkersView:
 async def show_farm() -> farm.FarmView:
     """Sum up the farm: what waits, who works, and why nothing renders if nothing does."""
     return await farm.show_farm(world.watching())
+
+
+@router.get(
+    "/metrics",
+    response_class=fastapi.responses.PlainTextResponse,
+    responses=_answers('blendrop_workers{state="idle"} 2.0\n', kind="text/plain"),
+)
+async def show_metrics() -> fastapi.Response:
+    """Give the farm in numbers, as Prometheus reads them.
+
+    Each asking costs some two hundred reads of the storage: once a minute is often enough.
+    """
+    from functions import farm_metrics  # noqa: PLC0415 most instances are never asked
+
+    chosen = world.settings()
+    metrics = farm_metrics.FarmMetrics(
+        await farm.measure(world.watching()),
+        worker_hour_price=chosen.worker_hour_price,
+        currency=chosen.currency,
+    )
+    return fastapi.Response(
+        metrics.text(),
+        headers={"Content-Type": farm_metrics.content_type, "Cache-Control": "no-store"},
+    )

@@ -138,13 +138,6 @@ class AzureBatchQueue:
             sent.extend(message.inserted_on for message in front)
         return min(sent, default=None)
 
-    async def poison_depth(self) -> int:
-        """Return about how many messages were parked."""
-        poison = self._clients.queues.get_queue_client(self._poison_name)
-        with translated(f"count the messages of {self._poison_name}"):
-            properties = await poison.get_queue_properties()
-        return int(properties.approximate_message_count or 0)
-
 
 def _seconds(time: datetime.timedelta) -> int:
     """A queue hides messages for whole seconds; rather one more than one less."""

@@ -87,7 +87,7 @@ class Parked:
 
 @dataclass
 class MemoryBatchQueue:
-    """Carries out `ports.BatchQueue`, with messages that come back by the clock."""
+    """Carries out `ports.BatchQueue` and `ports.QueueDepths`; messages come back by the clock."""
 
     clock: ports.Clock
     parked: list[Parked] = field(default_factory=list)
@@ -146,9 +146,12 @@ class MemoryBatchQueue:
         in_sight = (one.inserted for one in self._messages.values() if one.visible <= now)
         return min(in_sight, default=None)
 
-    async def poison_depth(self) -> int:
-        """Return how many messages were parked."""
-        return len(self.parked)
+    async def count_messages(self) -> Sequence[ports.QueueDepth]:
+        """Return how much waits, and how much was parked."""
+        return [
+            ports.QueueDepth("render-batches", ports.QueueKind.BATCHES, len(self._messages)),
+            ports.QueueDepth("render-batches-poison", ports.QueueKind.PARKED, len(self.parked)),
+        ]
 
     def _hidden(
         self, message_id: str, message: _Message, time: datetime.timedelta

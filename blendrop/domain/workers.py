@@ -69,6 +69,7 @@ class Worker(pydantic.BaseModel):
     rendering: RenderingNow | None = None
     waits_for: str = ""  # why it does not go on, for a person; empty while it does
     left_because: str = ""  # why it left, or is leaving, for a person
+    unfit: bool = False  # it left because it could not go on
 
     @property
     def id(self) -> str:

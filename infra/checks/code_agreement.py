@@ -26,7 +26,8 @@ _IMAGE_ENV = re.compile(r"^ENV (?:.*\\\n)*.*", re.MULTILINE)
 _IMAGE_VARIABLE = re.compile(r"\b(BLENDROP_[A-Z_]+)=")
 _PROBE = re.compile(r"/\w+z\b(?=['\\\"])")
 _USER = re.compile(r"^USER (\d+):\1$", re.MULTILINE)
-_EVENT = re.compile(r"Said\.event\) == [\"'](\w+)[\"']")
+_EVENT = re.compile(r"Said\.event\) (?:==|in) \(?([\"'\w, ]+)")
+_WORD = re.compile(r"[\"'](\w+)[\"']")
 
 
 def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
@@ -156,11 +157,12 @@ def _events(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Find
         for package in ("blendrop", "functions", "container_worker")
         for path in sorted((repository / package).rglob("*.py"))
     )
-    workbook = folder.root / "workbook.json"
-    looked_for = {(workbook, event) for event in _EVENT.findall(workbook.read_text())}
-    for key, event in folder.data("names").items():
-        if key.endswith("Event"):
-            looked_for.add((folder.root / bicep_folder.DATA_FILES["names"], event))
+    looked_for = {
+        (path, event)
+        for path in (folder.root / "workbook.json", folder.module("alerts").path)
+        for events in _EVENT.findall(path.read_text())
+        for event in _WORD.findall(events)
+    }
     for path, event in sorted(looked_for):
         if f'"{event}"' not in said:
             yield Finding(path, 1, "other-event", f"no code logs {event}")

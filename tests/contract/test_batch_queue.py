@@ -142,14 +142,6 @@ async def test_the_oldest_message_in_sight_tells_how_long_it_has_waited(
     assert await contender.queue.oldest_waiting() is None
 
 
-async def test_parked_messages_are_counted(contender: Contender) -> None:
-    """Apart from those that wait."""
-    await contender.queue.send([message(1), message(2)], priority="normal")
-    assert await contender.queue.poison_depth() == 0
-    await contender.queue.park(await received(contender.queue), reason="nobody can read it")
-    assert (await contender.queue.poison_depth(), await contender.queue.depth()) == (1, 1)
-
-
 async def test_a_parked_message_lies_where_people_look(contender: Contender) -> None:
     """With the reason, and nowhere else."""
     await contender.queue.send([message(1)], priority="normal")

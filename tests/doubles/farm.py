@@ -86,7 +86,11 @@ class MemoryFarm:
     def watching(self) -> farm.Watching:
         """Return what looking at the farm needs."""
         return farm.Watching(
-            jobs=self.table, queue=self.queue, workers=self.workers, clock=self.clock
+            jobs=self.table,
+            queue=self.queue,
+            depths=self.queue,
+            workers=self.workers,
+            clock=self.clock,
         )
 
     def rendering(self, worker: str = "w1", renderer: ScriptedRenderer | None = None) -> Rendering:

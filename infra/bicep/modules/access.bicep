@@ -254,6 +254,27 @@ resource functionsPoison 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }
 
+// How much lies where the host parks.
+resource functionsUploadsPoisonLength 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::uploadsPoison
+  name: guid(dataStorage::queueService::uploadsPoison.id, functionsPrincipalId, roles.queueDataReader)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
+  }
+}
+
+resource functionsDueJobsPoisonLength 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: dataStorage::queueService::dueJobsPoison
+  name: guid(dataStorage::queueService::dueJobsPoison.id, functionsPrincipalId, roles.queueDataReader)
+  properties: {
+    principalId: functionsPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueDataReader)
+  }
+}
+
 resource functionsWorkers 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::tableService::workers
   name: guid(dataStorage::tableService::workers.id, functionsPrincipalId, roles.tableDataContributor)

@@ -1,4 +1,4 @@
-metadata description = 'When somebody is told: parked messages, failed jobs, messages that nobody takes, workers that fail or restart.'
+metadata description = 'When somebody is told, and of what.'
 
 var names = loadJsonContent('../names.json')
 
@@ -26,38 +26,71 @@ param workerAppId string
 
 var spokenLines = 'union isfuzzy=true (AppTraces | project TimeGenerated, Line = Message), (ContainerAppConsoleLogs | project TimeGenerated, Line = tostring(Log)) | extend Said = parse_json(Line)'
 
+// Each has its section in docs/operate.md; those of Prometheus are in infra/prometheus/rules.yaml.
 var logRules = [
   {
     name: 'poison-messages'
     title: 'Messages were parked'
-    text: 'A message could not be read or handled and lies on a poison queue with its reason.'
+    text: 'A message could not be read or handled and lies on a poison queue. docs/operate.md#poison-messages'
     severity: 1
     window: 'PT15M'
-    query: 'StorageQueueLogs | where OperationName == "PutMessage" and StatusText == "Success" | where Uri contains "/${names.poisonQueue}/" or Uri contains "/${names.uploadsPoisonQueue}/"'
+    query: 'StorageQueueLogs | where OperationName == "PutMessage" and StatusText == "Success" | where Uri contains "/${names.poisonQueue}/" or Uri contains "/${names.uploadsPoisonQueue}/" or Uri contains "/${names.dueJobsPoisonQueue}/"'
   }
   {
     name: 'failed-jobs'
     title: 'A job failed'
-    text: 'A job ended with frames that could not be rendered; the job names each with its reason.'
+    text: 'A job ended with frames that could not be rendered; the job names each with its reason. docs/operate.md#failed-jobs'
     severity: 2
     window: 'PT15M'
-    query: '${spokenLines} | where tostring(Said.event) == "${names.jobFailedEvent}"'
+    query: '${spokenLines} | where tostring(Said.event) == "job_failed"'
   }
   {
-    name: 'stuck-messages'
+    name: 'batches-stuck'
     title: 'Batches wait and no worker takes them'
-    text: 'Messages lie on the queue, and for half an hour none was taken, renewed or finished.'
+    text: 'Messages lie on the queue, and for half an hour none was taken, renewed or finished. docs/operate.md#batches-stuck'
     severity: 1
     window: 'P2D'
     query: 'StorageQueueLogs | where (Uri contains "/${names.batchesQueue}/" or Uri contains "/${names.highQueue}/") and StatusText == "Success" | summarize Put = countif(OperationName == "PutMessage"), Gone = countif(OperationName == "DeleteMessage"), LastMoved = max(TimeGenerated) | where Put > Gone and LastMoved < ago(30m)'
   }
   {
+    name: 'workers-waiting'
+    title: 'Workers wait for the storage or the share'
+    text: 'Workers say again and again that the storage is away, or the share full or read-only. docs/operate.md#workers-waiting'
+    severity: 1
+    window: 'PT30M'
+    query: '${spokenLines} | where tostring(Said.event) in ("waiting", "storage_unavailable") | summarize Lines = count() | where Lines > 20'
+  }
+  {
+    name: 'workers-unfit'
+    title: 'Workers leave because they cannot go on'
+    text: 'Workers ended with a failure of their own and are started again. docs/operate.md#workers-unfit'
+    severity: 1
+    window: 'PT1H'
+    query: '${spokenLines} | where tostring(Said.event) == "worker_failed" | summarize Times = count() | where Times > 2'
+  }
+  {
     name: 'worker-trouble'
     title: 'Workers fail to start or to stay'
-    text: 'The platform warns again and again: the image cannot be pulled, the scaler fails, containers end by themselves.'
+    text: 'The platform warns again and again: the image cannot be pulled, the scaler fails, containers end by themselves. docs/operate.md#workers-unfit'
     severity: 2
     window: 'PT30M'
     query: 'ContainerAppSystemLogs | where Type == "Warning" | where ContainerAppName == "${workerName}" or JobName == "${workerName}" | summarize Warnings = count() by Reason | where Warnings > 10'
+  }
+  {
+    name: 'leases-lost'
+    title: 'Workers lose their batches to others'
+    text: 'Leases ran out while their workers rendered; the work was done twice. docs/operate.md#leases-lost'
+    severity: 2
+    window: 'PT30M'
+    query: '${spokenLines} | where tostring(Said.event) == "lease_lost" | summarize Times = count() | where Times > 3'
+  }
+  {
+    name: 'farm-silent'
+    title: 'The function app does nothing'
+    text: 'The sweeper, which runs every minute, has not said so for half an hour. docs/operate.md#farm-silent'
+    severity: 1
+    window: 'PT30M'
+    query: '${spokenLines} | where tostring(Said.event) == "swept" | summarize Times = count() | where Times == 0'
   }
 ]
 
@@ -125,7 +158,7 @@ resource restarts 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(work
   location: 'global'
   tags: tags
   properties: {
-    description: 'Workers end and are started again: out of memory, or a fault of their own.'
+    description: 'Workers end and are started again: out of memory, or a fault of their own. docs/operate.md#workers-unfit'
     enabled: true
     severity: 2
     scopes: [

@@ -14,12 +14,16 @@ param workspaceId string
 var page = replace(
   replace(
     replace(
-      replace(loadTextContent('../workbook.json'), '{batchesQueue}', names.batchesQueue),
-      '{highQueue}',
-      names.highQueue
+      replace(
+        replace(loadTextContent('../workbook.json'), '{batchesQueue}', names.batchesQueue),
+        '{highQueue}',
+        names.highQueue
+      ),
+      '{uploadsPoisonQueue}',
+      names.uploadsPoisonQueue
     ),
-    '{uploadsPoisonQueue}',
-    names.uploadsPoisonQueue
+    '{dueJobsPoisonQueue}',
+    names.dueJobsPoisonQueue
   ),
   '{poisonQueue}',
   names.poisonQueue

@@ -165,7 +165,9 @@ def test_what_would_open_or_close_the_farm_by_mistake_is_refused(
 
 def test_a_reference_that_the_vault_did_not_answer_is_no_secret() -> None:
     """Whoever knows the vault's name could sign as the farm does."""
-    reference = "@Microsoft.KeyVault(SecretUri=https://kv-farm.vault.azure.net/secrets/webhook-secret)"
+    reference = (
+        "@Microsoft.KeyVault(SecretUri=https://kv-farm.vault.azure.net/secrets/webhook-secret)"
+    )
     given = EXAMPLE["Values"] | {"BLENDROP_WEBHOOK_SECRET": reference}
 
     read = settings.read(settings.FunctionSettings, given)

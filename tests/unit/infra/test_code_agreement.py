@@ -99,8 +99,17 @@ FAULTS = [
         id="variable-that-no-example-explains",
     ),
     pytest.param(
-        ("infra/bicep/names.json", '"job_failed"', '"job_fell"', "other-event"),
+        ("infra/bicep/modules/alerts.bicep", '"job_failed"', '"job_fell"', "other-event"),
         id="alert-on-an-event-that-no-code-logs",
+    ),
+    pytest.param(
+        (
+            "infra/bicep/modules/alerts.bicep",
+            '"waiting", "storage_unavailable"',
+            '"waiting", "storage_away"',
+            "other-event",
+        ),
+        id="alert-on-events-of-which-no-code-logs-one",
     ),
     pytest.param(
         ("infra/bicep/workbook.json", "'frame_done'", "'frame_finished'", "other-event"),

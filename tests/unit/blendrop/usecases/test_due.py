@@ -43,9 +43,7 @@ def listener() -> Listener:
     return Listener()
 
 
-def world(
-    farm: MemoryFarm, listener: Listener, *, secret: str = "whsec_c2VjcmV0"
-) -> due.Attending:
+def world(farm: MemoryFarm, listener: Listener, *, secret: str = "whsec_c2VjcmV0") -> due.Attending:
     """Return what attending to due jobs needs."""
     announcing = announce.Announcing(
         jobs=farm.table,

@@ -103,3 +103,48 @@ async def test_workers_are_forgotten_after_a_day(farm: MemoryFarm) -> None:
 
     assert await usecase.forget_dead_workers(farm.watching()) == 1
     assert [one.name for one in await farm.workers.all_workers()] == ["new"]
+
+
+async def test_the_farm_is_told_in_numbers(farm: MemoryFarm) -> None:
+    """Every state is there, also where nothing is in it, so that a curve has no gaps."""
+    await farm.queued_job("1-12")
+    await farm.queue.park(await farm.receive(), reason="nobody can read it")
+    await farm.clock.advance(40)
+    await farm.workers.put(at_work("w1", heard=farm.clock.now(), waits_for="the share is full"))
+    await farm.workers.put(a_worker("w2", heard=farm.clock.now()))
+
+    numbers = await usecase.measure(farm.watching())
+
+    assert [one.messages for one in numbers.queues] == [2, 1]
+    assert numbers.oldest_waiting_seconds == 40
+    assert numbers.open_jobs == {
+        "submitted": 0,
+        "queued": 1,
+        "rendering": 0,
+        "paused": 0,
+        "unread": 0,
+    }
+    assert numbers.workers == {"starting": 0, "idle": 1, "rendering": 1, "leaving": 0}
+    assert (numbers.workers_waiting, numbers.workers_lost, numbers.workers_unfit) == (1, 0, 0)
+    assert numbers.jobs_failed == 0
+
+
+async def test_what_went_wrong_is_counted_for_an_hour(farm: MemoryFarm) -> None:
+    """A worker that leaves in order is no trouble, and an alarm ends by itself."""
+    left = workers.WorkerState.LEFT
+    await farm.workers.put(at_work("lost"))
+    await farm.workers.put(a_worker("unfit", state=left, left_because="crash", unfit=True))
+    await farm.workers.put(a_worker("stopped", state=left, left_because="asked to stop"))
+    job = await farm.queued_job("1")
+    standing = await farm.table.get_job(job.id)
+    failed = standing.row.moved(jobs.JobState.FAILED, reason="no camera", now=farm.clock.now())
+    await farm.table.replace_job(failed, etag=standing.etag)
+
+    async def counted() -> tuple[int, int, int]:
+        numbers = await usecase.measure(farm.watching())
+        return numbers.workers_lost, numbers.workers_unfit, numbers.jobs_failed
+
+    await farm.clock.advance(600)
+    assert await counted() == (1, 1, 1)
+    await farm.clock.advance(3600)
+    assert await counted() == (0, 0, 0)
