@@ -149,8 +149,8 @@ class MemoryBatchQueue:
     async def count_messages(self) -> Sequence[ports.QueueDepth]:
         """Return how much waits, and how much was parked."""
         return [
-            ports.QueueDepth("render-batches", ports.QueueKind.BATCHES, len(self._messages)),
-            ports.QueueDepth("render-batches-poison", ports.QueueKind.PARKED, len(self.parked)),
+            ports.QueueDepth("batches", ports.QueueKind.BATCHES, len(self._messages)),
+            ports.QueueDepth("parked", ports.QueueKind.PARKED, len(self.parked)),
         ]
 
     def _hidden(

@@ -18,6 +18,7 @@ from infra.checks import (
     role_rules,
     role_tables,
     wiring_rules,
+    worker_rules,
 )
 from infra.checks.finding import Finding
 
@@ -37,7 +38,8 @@ def all_broken(repository: Path) -> Iterator[Finding]:
     if not language:
         yield from code_agreement.broken(repository, templates)
         yield from role_rules.broken(roles, templates)
-        yield from wiring_rules.broken(templates, role_tables.read(roles))
+        yield from wiring_rules.broken(templates)
+        yield from worker_rules.broken(templates, role_tables.read(roles))
         yield from code_calls.broken(repository, roles)
         yield from manifests.broken(
             repository / "infra/kubernetes", templates, user=code_agreement.image_user(repository)

@@ -4,6 +4,7 @@ The code's names stand in `blendrop/settings.py`; the templates' in `infra/bicep
 they are held against each other, with `host.json`, `local.settings.example.json` and the image.
 """
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ _WORD = re.compile(r"[\"'](\w+)[\"']")
 def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
     """Yield every name that two places disagree on."""
     yield from _names(folder)
+    yield from _names_again(repository)
     yield from _variables(repository, folder)
     yield from _events(repository, folder)
     yield from _status_port(repository, folder)
@@ -44,7 +46,7 @@ def broken(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[Findi
 def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
     path = folder.root / bicep_folder.DATA_FILES["names"]
     held = folder.data("names")
-    wanted = {_key(constant): name for constant, name in shared_names().items()} | _PLATFORM_NAMES
+    wanted = shared_keys() | _PLATFORM_NAMES
     for key, name in wanted.items():
         if held.get(key) != name:
             text = f"{key} is {held.get(key)!r}, and settings.py says {name!r}"
@@ -60,10 +62,28 @@ def _names(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
             yield Finding(made.path, 1, "not-made", f"names.{key} is created nowhere")
 
 
+def _names_again(repository: Path) -> Iterator[Finding]:
+    """Yield where code writes such a name out, which settings.py holds."""
+    names = {name for name in shared_names().values() if "-" in name}
+    for package in ("blendrop", "functions", "container_worker", "local"):
+        for path in sorted((repository / package).rglob("*.py")):
+            code = path.read_text()
+            if path.name != "settings.py" and any(name in code for name in names):
+                for node in ast.walk(ast.parse(code)):
+                    if isinstance(node, ast.Constant) and node.value in names:
+                        text = f"{node.value} is written out: it stands in settings.py"
+                        yield Finding(path, node.lineno, "name-again", text)
+
+
 def shared_names() -> dict[str, str]:
     """Return every container, queue and table that settings.py names, by its constant."""
     kinds = tuple(f"_{kind.upper()}" for kind in _KINDS)
     return {name: value for name, value in vars(settings).items() if name.endswith(kinds)}
+
+
+def shared_keys() -> dict[str, str]:
+    """Return the same, by what names.json calls each."""
+    return {_key(constant): name for constant, name in shared_names().items()}
 
 
 def _key(constant: str) -> str:

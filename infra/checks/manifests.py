@@ -15,7 +15,7 @@ import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from blendrop import settings
-from infra.checks import bicep_folder, code_agreement, kubernetes_rendering
+from infra.checks import bicep_folder, code_agreement, kubernetes_rendering, manifest_links
 from infra.checks.finding import Finding
 from infra.checks.kubernetes_rendering import Manifest
 
@@ -41,17 +41,24 @@ def broken(folder: Path, bicep: bicep_folder.BicepFolder, *, user: str) -> Itera
             except ValueError as failed:
                 yield Finding(path, 1, "unrenderable", str(failed))
                 continue
-            for manifest in manifests:
-                for problem in invalid(manifest):
-                    name = f"{manifest['kind']} {manifest['metadata']['name']}"
-                    yield Finding(path, 1, "invalid-manifest", f"{name}: {problem}")
-            for text in (*_disagreements(manifests, bicep), *_identities(manifests, user)):
-                yield Finding(path, 1, "other-name", text)
+            for rule, texts in (
+                ("invalid-manifest", _invalid(manifests)),
+                ("other-name", _disagreements(manifests, bicep)),
+                ("other-name", _identities(manifests, user)),
+                ("loose-end", manifest_links.broken(manifests)),
+            ):
+                yield from (Finding(path, 1, rule, text) for text in texts)
             if not components:
                 pods[overlay] = kubernetes_rendering.worker_pod(manifests)
     if len(pods) > 1:
         for text in _worker_differences(pods):
             yield Finding(folder, 1, "other-worker", text)
+
+
+def _invalid(manifests: list[Manifest]) -> Iterator[str]:
+    for manifest in manifests:
+        for problem in invalid(manifest):
+            yield f"{manifest['kind']} {manifest['metadata']['name']}: {problem}"
 
 
 def invalid(manifest: Manifest) -> Iterator[str]:
@@ -138,9 +145,9 @@ def _disagreements(manifests: list[Manifest], bicep: bicep_folder.BicepFolder) -
         if here != there:
             yield f"{what} is {here!r}, elsewhere {there!r}"
     yield from _status_disagreements(by_kind["Service"], container, bicep)
-    if "PodMonitor" in by_kind:
-        labels = kubernetes_rendering.worker_labels(manifests)
-        yield from _monitor_disagreements(by_kind["PodMonitor"], labels)
+    for endpoint in by_kind.get("PodMonitor", {}).get("spec", {}).get("podMetricsEndpoints", []):
+        if endpoint["path"] != "/metrics":
+            yield f"the PodMonitor asks for {endpoint['path']}, elsewhere /metrics"
     given = {one["name"] for one in container["env"]} | {"BLENDROP_BLENDERS"}
     yield from code_agreement.disagreements(given, settings.WorkerSettings)
 
@@ -161,23 +168,12 @@ def _identities(manifests: list[Manifest], user: str) -> Iterator[str]:
             account["annotations"]["azure.workload.identity/client-id"],
             farm[f"{settings.STORAGE_CONNECTION}__clientId"],
         ),
-        "the workers' account": (pod["serviceAccountName"], account["name"]),
         "the user of the pod": (str(pod["securityContext"]["runAsUser"]), user),
         "the owners of frames": (options[:2], [f"uid={user}", f"gid={user}"]),
     }
     for what, (here, there) in said.items():
         if here != there:
             yield f"{what} is {here!r}, elsewhere {there!r}"
-
-
-def _monitor_disagreements(monitor: Manifest, labels: Manifest) -> Iterator[str]:
-    """Yield why Prometheus would find no worker, or nothing that it tells."""
-    selected = monitor["spec"]["selector"]["matchLabels"]
-    if not selected.items() <= labels.items():
-        yield f"the PodMonitor looks for {selected}, and workers are {labels}"
-    for asked in monitor["spec"]["podMetricsEndpoints"]:
-        if (asked["port"], asked["path"]) != ("status", "/metrics"):
-            yield f"the PodMonitor asks {asked['port']}{asked['path']}, not status/metrics"
 
 
 def _status_disagreements(

@@ -1,8 +1,8 @@
 """Does each part of the templates lead to the part that it must?
 
-Names that exist can still stand in the wrong place: a scaler that watches another queue, an app
-that acts as somebody else, a share mounted where nobody looks. What follows from elsewhere (names
-of outputs, the roles page) is derived; what everything else leans on stands in `pins.json`.
+Names that exist can still stand in the wrong place: events put on another queue, an app that acts
+as somebody else. What follows from elsewhere (names of outputs) is derived; what everything else
+leans on stands in `pins.json`.
 """
 
 import json
@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.checks import bicep_azure_rules, bicep_file, bicep_folder, code_agreement, role_tables
+from blendrop import settings
+from infra.checks import bicep_azure_rules, bicep_file, bicep_folder, bicep_places, code_agreement
 from infra.checks.finding import Finding
 
 _OUTPUT = re.compile(r"\b(\w+)!?\.outputs\.(\w+)")
@@ -24,20 +25,23 @@ _MEANT = {
     ("privateEndpoints", "subnetId"): "endpointsSubnetId",
     ("workerEnvironment", "subnetId"): "workersSubnetId",
 }
+# What comes up only with the roles that it has.
+_NEED_ROLES = {"functionApp", "uploadEvents", "workerEnvironment"}
 # By template::resource and property: what stands there, as it is written, and why.
 _PINS = Path(__file__).with_name("pins.json")
 
 
-def broken(folder: bicep_folder.BicepFolder, tables: role_tables.RoleTables) -> Iterator[Finding]:
+def broken(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
     """Yield every part that leads elsewhere."""
     yield from _crossed(folder)
     yield from _open_secrets(folder)
     yield from _pins(folder)
+    yield from _order(folder.main)
+    yield from _roles_elsewhere(folder.module("access"))
+    yield from _addresses(folder)
     yield from _settings(folder.module("function-app"))
-    yield from _scaling(folder, tables)
-    yield from _worker(folder.module("worker"))
-    yield from _mounts(folder)
     yield from _private_names(folder.module("private-endpoints"))
+    yield from _alerts(folder.module("alerts"))
 
 
 def _crossed(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
@@ -83,42 +87,44 @@ def _pins(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
         file = folder.module(module)
         (resource,) = (one for one in file.resources if one.symbol == symbol)
         for place, pin in places.items():
-            found = _at(file, resource.body.get("properties"), place)
+            found = bicep_places.at(file, resource.body.get("properties"), place)
             if found != pin["is"]:
                 text = f"{symbol} has {found} for {place}, not {pin['is']}: {pin['for']}"
                 yield Finding(file.path, resource.line, "other-wire", text)
 
 
-def _at(file: bicep_file.BicepFile, value: bicep_file.Value, place: str) -> str:
-    """Return what is written at a place below a value, through variables."""
-    for step in place.split("."):
-        value = _resolved(file, value)
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return "nothing"
-    return _written(value)
+def _order(main: bicep_file.BicepFile) -> Iterator[Finding]:
+    """Yield what would be made before the roles that it needs to come up."""
+    for module in main.modules:
+        after = module.body.get("dependsOn")
+        known = {bicep_places.written(one) for one in after} if isinstance(after, list) else set()
+        if module.symbol in _NEED_ROLES and "access" not in known:
+            text = f"{module.symbol} must be made after access, which gives its roles"
+            yield Finding(main.path, module.line, "other-order", text)
 
 
-def _written(value: bicep_file.Value) -> str:
-    text = value.text if isinstance(value, bicep_file.Expression) else str(value)
-    return text.strip("'")
+def _roles_elsewhere(access: bicep_file.BicepFile) -> Iterator[Finding]:
+    """Yield resources that roles are given on and that are called as another is."""
+    for resource in access.resources:
+        name = bicep_places.written(resource.body.get("name"))
+        kinds = ("", "Container", "Queue", "Secret", "Table")
+        if name.startswith("names.") and name not in {f"names.{resource.symbol}{k}" for k in kinds}:
+            text = f"{resource.symbol} is {name}: roles on it would be given elsewhere"
+            yield Finding(access.path, resource.line, "other-wire", text)
 
 
-def _resolved(file: bicep_file.BicepFile, value: bicep_file.Value) -> bicep_file.Value:
-    """Return what a variable holds, with unions of objects made one."""
-    if not isinstance(value, bicep_file.Expression):
-        return value
-    if value.text in file.variables:
-        return _resolved(file, file.variables[value.text].value)
-    if value.text.startswith("union("):
-        parts = [_resolved(file, part) for part in bicep_file.alternatives(value)]
-        return {
-            key: inner for part in parts if isinstance(part, dict) for key, inner in part.items()
-        }
-    return value
+def _addresses(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
+    """Yield services whose address is another's."""
+    for module, variables in (
+        ("function-app", code_agreement.function_variables(folder)),
+        ("worker", code_agreement.worker_variables(folder)),
+    ):
+        for name, value in variables.items():
+            service = name.partition("__")[2]
+            wanted = f"{service.removesuffix('ServiceUri')}Endpoint"
+            if service.endswith("ServiceUri") and bicep_places.written(value) != wanted:
+                text = f"{name} is {bicep_places.written(value)}, not {wanted}"
+                yield Finding(folder.module(module).path, 1, "other-wire", text)
 
 
 def _settings(app: bicep_file.BicepFile) -> Iterator[Finding]:
@@ -131,78 +137,6 @@ def _settings(app: bicep_file.BicepFile) -> Iterator[Finding]:
                 yield Finding(app.path, line, "other-wire", f"there is no app setting {name}")
 
 
-def _scaling(folder: bicep_folder.BicepFolder, tables: role_tables.RoleTables) -> Iterator[Finding]:
-    """Yield where workers are not scaled by the very queues that they receive from."""
-    file = folder.module("worker")
-    queues = {
-        one.symbol: _written(one.body.get("name")) for one in folder.module("access").resources
-    }
-    wanted = {queues[on] for _, on in tables.calls["BatchQueue.receive"]}
-    for symbol, place, below in (
-        ("workerApp", "template.scale.rules", "custom."),
-        ("workerJob", "configuration.eventTriggerConfig.scale.rules", ""),
-    ):
-        (worker,) = (one for one in file.resources if one.symbol == symbol)
-        properties = worker.body.get("properties")
-        rules = range(len(wanted))
-        said = {
-            what: {_at(file, properties, f"{place}.{rule}.{below}{what}") for rule in rules}
-            for what in (
-                *("type", "identity"),
-                *("metadata.queueName", "metadata.queueLengthStrategy", "metadata.accountName"),
-            )
-        }
-        for what, must in {
-            "type": {"azure-queue"},
-            "identity": {"platformIdentityId"},
-            "metadata.queueName": wanted,
-            "metadata.queueLengthStrategy": {"all"},
-            "metadata.accountName": {"dataStorageName"},
-        }.items():
-            if said[what] != must:
-                text = f"{symbol} is scaled by {what} {sorted(said[what])}, not {sorted(must)}"
-                yield Finding(file.path, worker.line, "other-wire", text)
-
-
-def _worker(file: bicep_file.BicepFile) -> Iterator[Finding]:
-    probes = file.variables["probes"]
-    listed = probes.value if isinstance(probes.value, list) else []
-    for place in range(len(listed)):
-        port = _at(file, listed, f"{place}.httpGet.port")
-        if port != "statusPort":
-            text = f"a probe asks port {port}, and workers answer on statusPort"
-            yield Finding(file.path, probes.line, "other-port", text)
-
-
-def _mounts(folder: bicep_folder.BicepFolder) -> Iterator[Finding]:
-    """Yield the folders that a program is told of and finds nothing mounted at."""
-    app, worker = folder.module("function-app"), folder.module("worker")
-    functions, env = (
-        code_agreement.function_variables(folder),
-        code_agreement.worker_variables(folder),
-    )
-    (mounts,) = (one for one in app.resources if one.symbol == "mounts")
-    containers = worker.variables["containers"].value
-    volumes = {
-        _at(worker, containers, f"0.volumeMounts.{place}.volumeName"): _at(
-            worker, containers, f"0.volumeMounts.{place}.mountPath"
-        )
-        for place in range(2)
-    }
-    for file, told, mounted in (
-        (
-            app,
-            functions.get("BLENDROP_FRAME_SHARE"),
-            _at(app, mounts.body.get("properties"), "frames.mountPath"),
-        ),
-        (worker, env.get("BLENDROP_FRAME_SHARE"), volumes.get("frames", "")),
-        (worker, env.get("BLENDROP_SCRATCH"), volumes.get("scratch", "")),
-    ):
-        if _written(told) != mounted:
-            text = f"the program looks at {_written(told)}, and what it wants is at {mounted}"
-            yield Finding(file.path, 1, "other-wire", text)
-
-
 def _private_names(file: bicep_file.BicepFile) -> Iterator[Finding]:
     """Yield endpoints whose zone is not the one that Azure looks names up in, or that lead astray.
 
@@ -212,14 +146,35 @@ def _private_names(file: bicep_file.BicepFile) -> Iterator[Finding]:
     listed = endpoints.value if isinstance(endpoints.value, list) else []
     targets = {"file": "filesStorageId", "vault": "vaultId"}
     for place in range(len(listed)):
-        name = _at(file, listed, f"{place}.name")
+        name = bicep_places.at(file, listed, f"{place}.name")
         zone = (
             "privatelink.vaultcore.azure.net"
             if name == "vault"
             else f"privatelink.{name}.${{environment().suffixes.storage}}"
         )
         for what, wanted in (("zone", zone), ("targetId", targets.get(name, "dataStorageId"))):
-            found = _at(file, listed, f"{place}.{what}")
+            found = bicep_places.at(file, listed, f"{place}.{what}")
             if found != wanted:
                 text = f"the endpoint {name} has {what} {found}, not {wanted}"
                 yield Finding(file.path, endpoints.line, "other-wire", text)
+
+
+def _alerts(file: bicep_file.BicepFile) -> Iterator[Finding]:
+    """Yield alerts that look at other queues than those that they are about."""
+    rules = file.variables["logRules"]
+    listed = rules.value if isinstance(rules.value, list) else []
+    queries = {
+        bicep_places.at(file, listed, f"{place}.name"): bicep_places.at(
+            file, listed, f"{place}.query"
+        )
+        for place in range(len(listed))
+    }
+    for alert, queues in (
+        ("poison-messages", settings.POISON_QUEUES),
+        ("batches-stuck", settings.BATCH_QUEUES),
+    ):
+        looked_at = set(re.findall(r"/\$\{names\.(\w+)\}/", queries.get(alert, "")))
+        wanted = {key for key, name in code_agreement.shared_keys().items() if name in queues}
+        if looked_at != wanted:
+            text = f"{alert} looks at {sorted(looked_at)}, not at {sorted(wanted)}"
+            yield Finding(file.path, rules.line, "other-wire", text)

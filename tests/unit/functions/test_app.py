@@ -87,3 +87,21 @@ def test_missing_settings_are_all_named() -> None:
     assert ended.returncode != 0
     for name in ("BLENDROP_STORAGE", "BLENDROP_FRAME_SHARE", "BLENDROP_NEWEST_BLENDER"):
         assert name in ended.stderr
+
+
+def test_a_start_does_not_load_what_few_calls_need() -> None:
+    """A cold start would pay for it: Prometheus is answered by few instances."""
+    asked = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, function_app; print('prometheus_client' in sys.modules)",
+        ],
+        cwd=_ROOT,
+        env={"PATH": os.environ["PATH"], **GIVEN},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert asked.stdout.strip() == "False"

@@ -37,6 +37,15 @@ FAULTS = [
         id="queue-that-no-code-knows",
     ),
     pytest.param(
+        (
+            "functions/due_jobs.py",
+            "queue_name=settings.DUE_JOBS_QUEUE",
+            'queue_name="due-jobs"',
+            "name-again",
+        ),
+        id="queue-whose-name-stands-twice",
+    ),
+    pytest.param(
         ("infra/bicep/modules/data-storage.bicep", "  names.poisonQueue\n", "", "not-made"),
         id="queue-that-is-never-made",
     ),

@@ -14,6 +14,8 @@ from infra.checks.finding import Finding
 
 WORKERS = "infra/kubernetes/overlays/{}/workers.yaml"
 MONITOR = "infra/kubernetes/components/pod-monitor/pod-monitor.yaml"
+SHARE = "infra/kubernetes/base/frame-share.yaml"
+POLICIES = "infra/kubernetes/base/network-policies.yaml"
 FAULTS = [
     pytest.param(
         (WORKERS.format("job"), "parallelism: 1", "paralelism: 1", "invalid-manifest"),
@@ -76,11 +78,47 @@ FAULTS = [
         id="share-that-the-image's-user-may-not-write-to",
     ),
     pytest.param(
-        (MONITOR, "port: status", "port: metrics", "other-name"),
+        (WORKERS.format("job"), "name: queue-length", "name: queue-depth", "loose-end"),
+        id="scaler-with-no-identity",
+    ),
+    pytest.param(
+        (WORKERS.format("app"), "scaleTargetRef:\n    name: blendrop-worker",
+         "scaleTargetRef:\n    name: workers", "loose-end"),
+        id="scaler-of-nothing",
+    ),
+    pytest.param(
+        (WORKERS.format("app"), "claimName: frames", "claimName: frame", "loose-end"),
+        id="claim-that-is-nowhere",
+    ),
+    pytest.param(
+        (WORKERS.format("app"), "key: BLENDROP_STORAGE__table", "key: BLENDROP_STORAGE__tables",
+         "loose-end"),
+        id="value-that-is-nowhere",
+    ),
+    pytest.param(
+        ("infra/kubernetes/base/discovery.yaml", "name: blendrop-worker\n", "name: workers\n",
+         "loose-end"),
+        id="service-of-nobody",
+    ),
+    pytest.param(
+        (POLICIES, "name: blendrop-worker", "name: workers", "loose-end"),
+        id="network-policy-of-nobody",
+    ),
+    pytest.param((POLICIES, "port: status", "port: http", "loose-end"), id="port-let-through"),
+    pytest.param(
+        (SHARE, "    name: frames\n  csi", "    name: frame\n  csi", "loose-end"),
+        id="volume-for-another-claim",
+    ),
+    pytest.param(
+        (SHARE, "volumeName: blendrop-frames", "volumeName: frames", "loose-end"),
+        id="claim-of-another-volume",
+    ),
+    pytest.param(
+        (MONITOR, "port: status", "port: metrics", "loose-end"),
         id="port-that-prometheus-does-not-find",
     ),
     pytest.param(
-        (MONITOR, "blendrop-worker\n  podMetrics", "blendrop-workers\n  podMetrics", "other-name"),
+        (MONITOR, "blendrop-worker\n  podMetrics", "blendrop-workers\n  podMetrics", "loose-end"),
         id="workers-that-prometheus-does-not-find",
     ),
     pytest.param(

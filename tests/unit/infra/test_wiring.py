@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from infra.checks import bicep_folder, role_tables, wiring_rules
+from infra.checks import bicep_folder, role_tables, wiring_rules, worker_rules
 from infra.checks.finding import Finding
 
 MAIN = "main.bicep"
+ACCESS = "modules/access.bicep"
+ALERTS = "modules/alerts.bicep"
 APP = "modules/function-app.bicep"
 DATA = "modules/data-storage.bicep"
 EVENTS = "modules/upload-events.bicep"
@@ -99,6 +101,37 @@ FAULTS = [
         id="private-endpoint-of-another-account",
     ),
     pytest.param(
+        (ACCESS, "name: names.highQueue", "name: names.batchesQueue"), id="roles-on-another-queue"
+    ),
+    pytest.param(
+        (
+            APP,
+            "BLENDROP_STORAGE__queueServiceUri: queue",
+            "BLENDROP_STORAGE__queueServiceUri: blob",
+        ),
+        id="address-of-another-service",
+    ),
+    pytest.param((APP, "Identity: identityId", "Identity: planName"), id="secrets-read-by-nobody"),
+    pytest.param(
+        (APP, "names.packagesContainer", "names.scenesContainer"), id="package-among-the-scenes"
+    ),
+    pytest.param(
+        (
+            MAIN,
+            "dependsOn: [\n    access\n    privateEndpoints",
+            "dependsOn: [\n    privateEndpoints",
+        ),
+        id="app-before-its-roles",
+    ),
+    pytest.param(
+        (ALERTS, ' or Uri contains "/${names.uploadsPoisonQueue}/"', ""),
+        id="alert-that-forgets-a-poison-queue",
+    ),
+    pytest.param(
+        (ALERTS, "/${names.batchesQueue}/", "/${names.poisonQueue}/"),
+        id="alert-on-another-queue",
+    ),
+    pytest.param(
         ("modules/aks.bicep", "kube-system:keda-operator", "keda:keda-operator"),
         id="scaler-that-nobody-trusts",
     ),
@@ -107,7 +140,8 @@ FAULTS = [
 
 def _findings(root: Path) -> Iterator[Finding]:
     templates = bicep_folder.BicepFolder(root / "infra/bicep")
-    yield from wiring_rules.broken(templates, role_tables.read(root / "docs/roles.md"))
+    yield from wiring_rules.broken(templates)
+    yield from worker_rules.broken(templates, role_tables.read(root / "docs/roles.md"))
 
 
 def test_every_part_leads_where_it_must(repository: Path) -> None:
