@@ -142,6 +142,14 @@ async def test_health_is_answered(worker: Worker) -> None:
     assert json.loads(answer["body"]["bytes"])["version"] == __version__
 
 
+async def test_prometheus_is_answered_with_what_azure_installs(worker: Worker) -> None:
+    """Its library is loaded by the one endpoint that needs it."""
+    answer = await worker.get("/api/metrics")
+
+    assert answer["status_code"] == "200", answer
+    assert 'blendrop_workers{state="idle"} 0.0' in answer["body"]["bytes"]
+
+
 async def test_an_unknown_job_is_a_problem_and_no_failure(worker: Worker) -> None:
     """Our handlers of errors hold inside the worker, too."""
     answer = await worker.get("/api/jobs/nothing")

@@ -54,6 +54,20 @@ def test_parameters_and_files_that_are_named_exist(repository: Path, page: str) 
     assert not [path for path in paths - made if not (repository / path).exists()]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_queues_containers_shares_and_secrets_that_are_named_exist(
+    repository: Path, page: str
+) -> None:
+    """By the names that the templates make them with."""
+    text = (repository / "docs" / page).read_text()
+    names = bicep_folder.BicepFolder(repository / "infra/bicep").data("names")
+    options = "queue-name|container-name|share-name|namespace"
+    asked = set(re.findall(rf"--(?:{options}) ([a-z][\w-]*)", text))
+    asked |= set(re.findall(r"\bkeyvault secret .*?--name ([a-z][\w-]*)", text, re.DOTALL))
+
+    assert asked - {"kube-system"} <= set(names.values())
+
+
 @pytest.mark.parametrize("page", [*PAGES, "access.md"])
 def test_settings_and_targets_that_are_named_exist(repository: Path, page: str) -> None:
     """Each variable is an output of the deployment or read by somebody, each target is there."""
