@@ -1,6 +1,8 @@
 """Does a real Prometheus, with the rules that are shipped, see a real farm and raise its alarms?"""
 
 import asyncio
+import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -29,9 +31,11 @@ SECONDS = "2s"  # between two looks, which are a minute apart in earnest
 async def farm(
     tmp_path_factory: pytest.TempPathFactory, installed_blenders: Mapping[str, str]
 ) -> AsyncIterator[WatchedFarm]:
-    """Return a farm of two workers."""
+    """Return a farm of two workers, whose hearts beat every second."""
     folder = tmp_path_factory.mktemp("farm")
-    async with watched_farm.running(folder, installed_blenders, workers=2) as started:
+    async with watched_farm.running(
+        folder, installed_blenders, workers=2, heartbeat_seconds="1"
+    ) as started:
         yield started
 
 
@@ -116,7 +120,8 @@ async def test_the_farm_and_both_workers_are_seen(watcher: Prometheus) -> None:
     idle = await watcher.query("blendrop_worker_busy")
     assert [value for _, value in idle] == [0, 0]
     assert len({labels["instance"] for labels, _ in idle}) == 2
-    assert await watcher.query('ALERTS{alertname=~"Blendrop.*"}') == []
+    # Before its first answer it was silent.
+    await until(lambda: _is(watcher.query('ALERTS{alertname=~"Blendrop.*"}'), []))
 
 
 async def _is(asked: Awaitable[Any], wanted: object) -> bool:
@@ -145,6 +150,20 @@ async def test_a_parked_message_raises_the_alarm_until_it_is_gone(
         async with _queue(farm, name) as parked:
             await parked.clear_messages()
     await until(lambda: _is(alarms(), []))
+
+
+async def test_a_killed_worker_is_counted_as_lost(farm: WatchedFarm, watcher: Prometheus) -> None:
+    """Though another took its place; one that leaves in order is not."""
+
+    async def lost() -> list[float]:
+        return [value for _, value in await watcher.query("blendrop_workers_lost")]
+
+    assert await lost() == [0]
+    stopped = farm.running.workers["worker-2"].process
+    stopped.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(stopped.wait(), 15)
+    os.kill(farm.running.workers["worker-1"].process.pid, signal.SIGKILL)
+    await until(lambda: _is(lost(), [1]))
 
 
 def _queue(farm: WatchedFarm, name: str) -> queues.QueueClient:
