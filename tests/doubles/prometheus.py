@@ -4,6 +4,7 @@ The package is downloaded and unpacked into the farm's own folder, which needs n
 machine, and changes nothing outside of it.
 """
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -22,6 +23,7 @@ from local import child_process
 _FOLDER = Path(__file__).parents[2] / ".farm" / "prometheus"
 _PROGRAMS = Path("usr/bin")
 _GRACE = 5.0  # seconds
+_START_SECONDS = 60.0
 
 
 def program(name: str) -> str:
@@ -116,7 +118,19 @@ async def running(folder: Path, config: Mapping[str, Any]) -> AsyncIterator[Prom
         folder=folder,
         log=folder / "prometheus.log",
     )
+    address = f"http://{listening}"
     try:
-        yield Prometheus(f"http://{listening}")
+        async with asyncio.timeout(_START_SECONDS):
+            while not await _ready(address):  # noqa: ASYNC110 another process sets no event
+                await asyncio.sleep(0.1)
+        yield Prometheus(address)
     finally:
         await started.stop(grace=_GRACE)
+
+
+async def _ready(address: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{address}/-/ready") as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
