@@ -57,9 +57,10 @@ async def _with_real_blender(seed: int, folder: Path, seconds: float) -> audit.F
 
 def _print(everything: dict[str, audit.Found]) -> None:
     table = rich.table.Table()
-    columns = ("jobs", "frames", "wasted", "lost", "duplicated", "wrong", "stuck")
+    seen = ("jobs", "cancelled", "frames", "wasted", "cut_off")
+    columns = (*seen, "lost", "duplicated", "wrong", "stuck")
     for column in ("seed", *columns, "faults"):
-        table.add_column(column, justify="right")
+        table.add_column(column.replace("_", " "), justify="right")
     injected: collections.Counter[str] = collections.Counter()
     for name, found in everything.items():
         injected.update(found.injected)
@@ -69,7 +70,7 @@ def _print(everything: dict[str, audit.Found]) -> None:
         str(sum(getattr(found, column) for found in everything.values())) for column in columns
     ]
     table.add_row("all", *totals, str(injected.total()), style="bold")
-    console = rich.console.Console(width=100)
+    console = rich.console.Console(width=120)
     console.print(table)
     for kind, count in sorted(injected.items()):
         console.print(f"{count:6} {kind}", highlight=False)

@@ -1,6 +1,8 @@
 """How does the storage fail the farm? A proxy before it errs, resets and loses answers.
 
 A lost answer is the worst of them: the storage has done what it was asked to, and nobody is told.
+Chance is drawn for each kind of request by itself (`PUT render-batches`), so that the tenth of a
+kind meets the same fate in every run of a seed, whatever came in between.
 """
 
 import asyncio
@@ -14,6 +16,8 @@ import aiohttp
 import yarl
 from aiohttp import web
 
+from tests.chaos import plan
+
 _ERRORS = (429, 500, 503)
 _HOP = {"connection", "keep-alive", "transfer-encoding", "host"}
 
@@ -21,12 +25,13 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "host"}
 class FaultyStorage:
     """A proxy for each service; it is honest until told otherwise."""
 
-    def __init__(self, chances: random.Random) -> None:
+    def __init__(self, seed: int) -> None:
         self.shares: dict[str, float] = {}  # of requests, by kind: error, reset, lost_answer
         self.delay = 0.0  # seconds, before each request
         self.injected: collections.Counter[str] = collections.Counter()
         self.connection_string = ""
-        self._chances = chances
+        self._seed = seed
+        self._chances: dict[str, random.Random] = {}
 
     @contextlib.asynccontextmanager
     async def before(self, connection_string: str) -> AsyncIterator[None]:
@@ -66,9 +71,9 @@ class FaultyStorage:
         self, request: web.Request, session: aiohttp.ClientSession, origin: str
     ) -> web.StreamResponse:
         await asyncio.sleep(self.delay)
-        fault = self._fault()
-        if fault == "error":
-            return web.Response(status=self._chances.choice(_ERRORS))
+        fault = self.fate(f"{request.method} {_asked_of(request.path)}")
+        if fault.isdigit():
+            return web.Response(status=int(fault))
         if fault == "reset":
             return _reset(request)
         try:
@@ -90,14 +95,23 @@ class FaultyStorage:
             headers.pop("Content-Length", None)
         return web.Response(status=answer.status, headers=headers, body=body or None)
 
-    def _fault(self) -> str:
-        drawn = self._chances.random()
+    def fate(self, request: str) -> str:
+        """Return what befalls the next request of a kind: a status, a reset, …; empty: nothing."""
+        if request not in self._chances:
+            self._chances[request] = plan.generator(self._seed, f"storage {request}")
+        drawn, status = self._chances[request].random(), self._chances[request].choice(_ERRORS)
         for kind, share in self.shares.items():
             if drawn < share:
                 self.injected[f"storage: {kind}"] += 1
-                return kind
+                return str(status) if kind == "error" else kind
             drawn -= share
         return ""
+
+
+def _asked_of(path: str) -> str:
+    """Return which queue, container or table; ids of jobs and messages differ in every run."""
+    _account, *rest = re.split(r"[/(]", path.strip("/"))
+    return rest[0] if rest else ""
 
 
 def _reset(request: web.Request) -> web.Response:

@@ -1,7 +1,9 @@
 """What draws frames in Blender's place, quickly, so that each pixel says what was asked for?
 
 It speaks the same pipe. A scene's file ends in a line of JSON that says which frames are bad, and
-how. Run as a program by the worker, imported by the audit.
+how. Run as a program by the worker, imported by the audit. Started with `--notes FOLDER`, it notes
+there, in a file of its own, each frame as it begins and ends it: what was written stays, however
+the process ends.
 """
 
 import contextlib
@@ -51,7 +53,10 @@ def png(rgb: bytes, width: int = WIDTH, height: int = HEIGHT) -> bytes:
 class StandIn:
     """One process, with at most one scene open."""
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    def __init__(self, read_fd: int, write_fd: int, notes: Path | None = None) -> None:
+        self._notes = (
+            None if notes is None else (notes / f"{os.getpid()}-{time.time_ns()}").open("a")
+        )
         self._commands: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._answers = os.fdopen(write_fd, "w", encoding="utf-8")
         threading.Thread(target=self._read, args=[read_fd], daemon=True).start()
@@ -66,6 +71,13 @@ class StandIn:
         """Send one answer."""
         self._answers.write(json.dumps({"event": event, **fields}) + "\n")
         self._answers.flush()
+
+    def note(self, event: str, scene_id: str, frame: int) -> None:
+        """Write down that a frame begins or has ended."""
+        if self._notes is not None:
+            said = {"event": event, "scene": scene_id, "frame": frame, "at": time.time()}
+            self._notes.write(json.dumps(said) + "\n")
+            self._notes.flush()
 
     def run(self) -> None:
         """Answer until told to quit."""
@@ -90,6 +102,7 @@ class StandIn:
                 self._render(spec, settings, command["frame"], Path(command["path"]))
 
     def _render(self, spec: Json, settings: Json, frame: int, path: Path) -> None:
+        self.note("began", spec["id"], frame)
         time.sleep(spec["seconds"])
         fault = spec["bad"].get(str(frame), "")
         if fault == "crash":
@@ -107,6 +120,7 @@ class StandIn:
             rgb = pixels(spec["id"], frame, settings, size[0] * size[1] * 3)
             whole = png(rgb, *size)
             path.write_bytes(whole[: len(whole) // 2] if fault == "damaged" else whole)
+        self.note("ended", spec["id"], frame)
         self.say(
             "rendered",
             seconds=spec["seconds"],
@@ -118,4 +132,5 @@ class StandIn:
 
 if __name__ == "__main__":
     at = sys.argv.index("--pipe")
-    StandIn(int(sys.argv[at + 1]), int(sys.argv[at + 2])).run()
+    noted = Path(sys.argv[sys.argv.index("--notes") + 1]) if "--notes" in sys.argv else None
+    StandIn(int(sys.argv[at + 1]), int(sys.argv[at + 2]), noted).run()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from azure.storage.blob import aio as blobs
 from azure.storage.queue import aio as queues
 
@@ -15,6 +16,8 @@ from blendrop import settings
 from blendrop.domain import batches, frames, jobs
 from blendrop.usecases import show
 from local import farm
+
+_PATIENCE = aiohttp.ClientTimeout(total=15)
 
 
 class SeenJob(show.JobView):
@@ -67,6 +70,15 @@ class WatchedFarm:
     async def _with_batches(self, view: show.JobView) -> SeenJob:
         rows = await self.running.client.batches(view.job.id)
         return SeenJob(**dict(view), batches=rows)
+
+    async def steer(self, job_id: str, what: str) -> int:
+        """Ask over HTTP for one of cancel, pause, resume and retry; return the status, or 0."""
+        address = f"{self.running.client.http}/api/jobs/{job_id}/{what}"
+        try:
+            async with aiohttp.ClientSession(timeout=_PATIENCE) as http, http.post(address) as said:
+                return said.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
 
     async def send(self, queue: str, text: str) -> None:
         """Put a message on a queue."""
