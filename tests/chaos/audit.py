@@ -18,6 +18,7 @@ from tests.chaos.renders import Render
 from tests.doubles.watched_farm import SeenJob
 
 _SLACK = 1.5  # seconds for a renewal to be answered and Blender to be ended, on a busy machine
+_PATTERN = "frame_####.png"  # of a job that ended before a worker had opened its scene
 NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
 # What the pixels of a frame must be, by scene, frame and settings.
 Expected = Callable[[str, int, Mapping[str, Any]], bytes]
@@ -114,7 +115,8 @@ def _audit_job(
     failures = {one.frame: one for batch in view.batches for one in batch.failures}
     wanted = {number for batch in job.batches() for number in batch}
     found.frames += len(wanted)
-    names = {frames.file_name(job.frame_pattern, number): number for number in wanted}
+    pattern = job.frame_pattern or _PATTERN
+    names = {frames.file_name(pattern, number): number for number in wanted}
     standing = set()
     if folder.exists():  # not that of a job that was cancelled before its first frame
         standing = {path.name for path in folder.iterdir() if path.is_file()}

@@ -86,8 +86,8 @@ class FaultyStorage:
                 timeout=aiohttp.ClientTimeout(total=60),
             ) as answer:
                 body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError):
-            return _reset(request)  # the storage itself is down
+        except (aiohttp.ClientError, TimeoutError, ConnectionResetError):
+            return _reset(request)  # the storage itself is down, or whoever asked is gone
         if fault == "lost_answer":
             return _reset(request)
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
