@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import job_settings
+from blendrop.domain import job_settings, webhooks
 
 SCENES_CONTAINER = "scenes"
 UPLOADS_QUEUE = "scene-uploads"
@@ -172,10 +172,13 @@ class FunctionSettings(Settings):
 
     @pydantic.field_validator("webhook_secret")
     @classmethod
-    def _nothing_is_signed_with_what_everybody_knows(cls, secret: str) -> str:
+    def _signatures_can_be_made_and_checked(cls, secret: str) -> str:
         # A reference that Azure could not resolve is left as it stands (Microsoft Learn, "Use Key
-        # Vault references as app settings"): there is no secret then.
-        return "" if secret.startswith("@Microsoft.KeyVault(") else secret
+        # Vault references as app settings"): it is no secret, and everybody knows it.
+        if secret.startswith("@Microsoft.KeyVault("):
+            return ""
+        webhooks.key(secret)
+        return secret
 
     @pydantic.field_validator("entra_tenant", "entra_audience")
     @classmethod
@@ -296,6 +299,7 @@ def _problems(
 ) -> list[errors.Problem]:
     # What is wrong with a default comes under the field's name, all else under the variable's.
     variables = {name: field.alias for name, field in kind.model_fields.items() if field.alias}
+    secret = {field.alias for field in kind.model_fields.values() if not field.repr}
 
     def variable(location: tuple[int | str, ...]) -> str:
         return variables.get(str(location[-1]), str(location[-1]))
@@ -303,7 +307,9 @@ def _problems(
     return [
         errors.Problem(
             pointer=variable(error["loc"]) if error["loc"] else STORAGE_CONNECTION,
-            value=str(error["input"])[:80] if error["loc"] and error["type"] != "missing" else "",
+            value=str(error["input"])[:80]
+            if error["loc"] and error["type"] != "missing" and variable(error["loc"]) not in secret
+            else "",
             reason=error["msg"],
             remedy="See local.settings.example.json for its meaning",
         )

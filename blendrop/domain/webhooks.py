@@ -5,7 +5,6 @@ The form is that of the Standard Webhooks specification: three headers (`webhook
 """
 
 import base64
-import binascii
 import datetime
 import hashlib
 import hmac
@@ -58,7 +57,7 @@ def announcement(job: jobs.Job, *, secret: str, now: datetime.datetime) -> Annou
     identity = hashlib.sha256(f"{job.id}\n{job.changed.isoformat()}".encode()).hexdigest()[:24]
     seconds = str(int(now.timestamp()))
     signed = b".".join((identity.encode(), seconds.encode(), body))
-    signature = hmac.new(_key(secret), signed, hashlib.sha256).digest()
+    signature = hmac.new(key(secret), signed, hashlib.sha256).digest()
     return Announcement(
         headers={
             "content-type": "application/json",
@@ -70,10 +69,21 @@ def announcement(job: jobs.Job, *, secret: str, now: datetime.datetime) -> Annou
     )
 
 
-def _key(secret: str) -> bytes:
+def key(secret: str) -> bytes:
+    """Return what is signed with: the text as it is, or the bytes whose base64 follows `whsec_`.
+
+    Raises:
+        ValueError: what follows `whsec_` is no base64; without the secret in its text.
+    """
     if not secret.startswith(_SECRET_PREFIX):
         return secret.encode()
     try:
-        return base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
-    except binascii.Error:
-        return secret.encode()
+        found = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
+    except ValueError:
+        found = b""
+    if not found:
+        raise ValueError(
+            f"what follows {_SECRET_PREFIX} is not base64, so that nobody could check a signature "
+            f"made with it; give {_SECRET_PREFIX} and base64, or a text without {_SECRET_PREFIX}"
+        )
+    return found

@@ -200,3 +200,26 @@ def test_the_blenders_are_sorted_by_version() -> None:
     commands = settings.read(settings.WorkerSettings, given).commands()
 
     assert list(commands.items()) == [("4.2", "/a"), ("4.10", "/b"), ("5.0", "/c")]
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_my secret", "whsec_c2VjcmV0!", "whsec_c2Vjcm"])
+def test_a_webhook_secret_that_is_no_base64_is_refused_and_not_shown(secret: str) -> None:
+    """Taken as text it would sign what no library of Standard Webhooks could check."""
+    with pytest.raises(errors.InvalidRequestError) as refused:
+        settings.read(
+            settings.FunctionSettings, EXAMPLE["Values"] | {"BLENDROP_WEBHOOK_SECRET": secret}
+        )
+
+    (problem,) = refused.value.problems
+    assert problem.pointer == "BLENDROP_WEBHOOK_SECRET"
+    assert "not base64" in problem.reason
+    assert secret.removeprefix("whsec_") not in str(problem) or secret == "whsec_"
+
+
+@pytest.mark.parametrize("secret", ["whsec_c2VjcmV0", "any text", "whsec"])
+def test_a_webhook_secret_may_be_base64_or_any_text(secret: str) -> None:
+    """It is base64 only after `whsec_`."""
+    read = settings.read(
+        settings.FunctionSettings, EXAMPLE["Values"] | {"BLENDROP_WEBHOOK_SECRET": secret}
+    )
+    assert read.webhook_secret == secret
