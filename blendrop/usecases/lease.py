@@ -6,6 +6,7 @@ claimed it unseen. Either half refused means that the batch belongs to someone e
 """
 
 import asyncio
+import contextlib
 import datetime
 from collections.abc import Coroutine
 
@@ -151,11 +152,15 @@ class Lease:
         self, changed: batches.Batch, *, event: events.JobEvent | None = None
     ) -> batches.Batch:
         """Write the row and return it as it then stands, with a pause that was asked for."""
+        written: ports.Versioned[batches.Batch] | None
         try:
             written = await self._jobs.replace_batch(changed, etag=self._etag, event=event)
         except errors.ConflictError:
+            written = None
+        while written is None:
             standing = await self._jobs.get_batch(changed.job, changed.number)
-            written = await self._written_after_all(changed, standing, event)
+            with contextlib.suppress(errors.ConflictError):  # a person changed it in between
+                written = await self._written_after_all(changed, standing, event)
         self._etag = written.etag
         return written.row
 

@@ -104,7 +104,11 @@ async def _turned_away(
     if reason := _why_not(job, delivery):
         if job.ended:
             cancelled = batch.released(batches.BatchState.CANCELLED)
-            await world.jobs.replace_batch(cancelled, etag=standing.etag)
+            try:
+                await world.jobs.replace_batch(cancelled, etag=standing.etag)
+            except errors.ConflictError:
+                log.info("batch_held", reason="someone else changed it at the same moment")
+                return Outcome.HELD
         await world.queue.delete(delivery)
         log.info("message_obsolete", reason=reason)
         return Outcome.OBSOLETE

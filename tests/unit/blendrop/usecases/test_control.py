@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blendrop import errors
+from blendrop import errors, ports
 from blendrop.domain import batches, events, jobs
 from blendrop.usecases import control, recover, render, show, submit
 from blendrop.usecases.render import Outcome
@@ -80,6 +80,31 @@ async def test_a_cancelled_job_stops_its_workers_within_a_renewal(
     assert await happened(farm, job.id) == ["queued", "rendering", "cancelled"]
 
 
+async def test_cancelling_at_the_moment_a_message_is_looked_at_ends_no_worker(
+    farm: MemoryFarm, world: control.Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cancel the batch, and one comes second: the message is left to come back."""
+    job = await farm.queued_job("1-4")
+    standing = await farm.table.get_job(job.id)
+    await farm.table.replace_job(
+        standing.row.moved(jobs.JobState.CANCELLED, reason="asked to", now=farm.clock.now()),
+        etag=standing.etag,
+    )
+    get_batch = farm.table.get_batch
+
+    async def overtaken(job_id: str, number: int) -> ports.Versioned[batches.Batch]:
+        monkeypatch.setattr(farm.table, "get_batch", get_batch)
+        found = await get_batch(job_id, number)
+        await control.cancel(world, job_id, by=ANNA)
+        return found
+
+    monkeypatch.setattr(farm.table, "get_batch", overtaken)
+    assert await farm.work() is Outcome.HELD
+    await farm.clock.advance(100)
+    assert await farm.work() is Outcome.OBSOLETE
+    assert await farm.queue.depth() == 0
+
+
 async def test_a_paused_job_finishes_the_frame_in_hand_and_goes_on_later(
     farm: MemoryFarm, world: control.Control
 ) -> None:
@@ -127,6 +152,7 @@ async def test_a_retry_renders_the_failed_frames_alone(
     assert (await farm.job(job.id)).state is jobs.JobState.FAILED
     farm.renderer.rendered.clear()
 
+    await farm.clock.advance(300)
     await recover.sweep(farm.submission())
     assert await farm.table.open_jobs() == []
     await control.retry(world, job.id, by=ANNA)
@@ -158,6 +184,8 @@ async def test_a_job_of_higher_priority_is_served_first(
 
     await control.change_priority(world, first.id, "high", by=ANNA)
     await control.change_priority(world, first.id, "normal", by=ANNA)
+    assert await farm.work() is Outcome.OBSOLETE  # what is left on the first queue served
+    assert len(farm.renderer.rendered) == 8
     await work_off(farm)
     assert (await farm.job(first.id)).state is jobs.JobState.COMPLETED
     assert len(farm.renderer.rendered) == 16

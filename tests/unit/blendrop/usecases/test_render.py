@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,20 @@ async def test_every_frame_gets_its_name_and_the_message_goes_last(
         at_deletion.append(((await farm.batch(job.id)).state, (await farm.job(job.id)).state))
         await delete(delivery)
 
+    replace, written = farm.table.replace_batch, []
+
+    async def watched(
+        batch: batches.Batch, *, etag: str, event: events.JobEvent | None = None
+    ) -> ports.Versioned[batches.Batch]:
+        written.append(batch)
+        return await replace(batch, etag=etag, event=event)
+
     monkeypatch.setattr(farm.queue, "delete", noting)
+    monkeypatch.setattr(farm.table, "replace_batch", watched)
     assert await farm.work() is Outcome.DONE
+    claimed = written[0]
+    assert (claimed.state, claimed.worker) == (batches.BatchState.RENDERING, "w1")
+    assert (claimed.attempt, claimed.lease_until) == (1, farm.clock.now() + LEASE)
     assert farm.files(job.id) == [
         "logs",
         "previews",
@@ -138,19 +150,18 @@ async def test_a_batch_that_another_holds_is_left_alone(farm: MemoryFarm) -> Non
 async def test_of_two_claims_at_the_same_moment_one_succeeds(
     farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ETag decides; the other one leaves the message, and renders nothing."""
+    """The ETag of the row that was looked at decides; the other one renders nothing."""
     job = await farm.queued_job("1-2")
-    replace = farm.table.replace_batch
+    get_batch = farm.table.get_batch
 
-    async def overtaken(
-        batch: batches.Batch, *, etag: str, event: object
-    ) -> ports.Versioned[batches.Batch]:
-        monkeypatch.setattr(farm.table, "replace_batch", replace)
-        claimed = batch.model_copy(update={"worker": "w9"})
-        await replace(claimed, etag=etag)
-        return await replace(batch, etag=etag)
+    async def overtaken(job_id: str, number: int) -> ports.Versioned[batches.Batch]:
+        monkeypatch.setattr(farm.table, "get_batch", get_batch)
+        found = await get_batch(job_id, number)
+        claimed = found.row.claimed("w9", lease_until=farm.clock.now() + LEASE)
+        await farm.table.replace_batch(claimed, etag=found.etag)
+        return found
 
-    monkeypatch.setattr(farm.table, "replace_batch", overtaken)
+    monkeypatch.setattr(farm.table, "get_batch", overtaken)
     assert await farm.work() is Outcome.HELD
     assert farm.renderer.rendered == []
     assert (await farm.batch(job.id)).worker == "w9"
@@ -332,19 +343,78 @@ async def test_a_failure_of_a_frame_that_is_done_after_all_is_forgotten(farm: Me
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
-async def test_a_refused_renewal_ends_blender_and_deletes_nothing(farm: MemoryFarm) -> None:
-    """The message was received by someone else: the lease is lost."""
+async def _message_taken(farm: MemoryFarm, _: jobs.Job, delivery: ports.Delivery) -> None:
+    await farm.queue.delete(delivery)
+
+
+async def _row_taken(farm: MemoryFarm, job: jobs.Job, _: ports.Delivery) -> None:
+    standing = await farm.table.get_batch(job.id, 0)
+    claimed = standing.row.claimed("w9", lease_until=farm.clock.now() + LEASE)
+    await farm.table.replace_batch(claimed, etag=standing.etag)
+
+
+async def _storage_away(farm: MemoryFarm, _: jobs.Job, __: ports.Delivery) -> None:
+    async def away(delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
+        raise errors.UnavailableError("the storage is away")
+
+    farm.queue.renew = away  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("losing", "after"),
+    [
+        pytest.param(_message_taken, 20, id="message"),
+        pytest.param(_row_taken, 20, id="row"),
+        pytest.param(_storage_away, 60, id="none in time"),
+    ],
+)
+async def test_a_refused_renewal_ends_blender_and_deletes_nothing(
+    farm: MemoryFarm, losing: Callable[..., Awaitable[None]], after: float
+) -> None:
+    """At the first one that is refused, or when the lease is over without one."""
     job = await farm.queued_job("1-2")
     farm.renderer.hold = asyncio.Event()
+    begun = asyncio.Event()
+    farm.renderer.before = lambda _: begun.set()
     since, delivery = farm.clock.elapsed(), await farm.receive()
     working = asyncio.create_task(render.attend(farm.rendering(), delivery, since=since))
-    await asyncio.sleep(0.05)
-    await farm.queue.delete(delivery)
-    await farm.clock.advance(20)
+    await asyncio.wait_for(begun.wait(), 5)
+    await losing(farm, job, delivery)
+    await farm.clock.advance(after - 1)
+    assert not working.done()
+    await farm.clock.advance(1)
 
-    assert (await working).outcome is Outcome.LEASE_LOST
+    assert (await asyncio.wait_for(working, 5)).outcome is Outcome.LEASE_LOST
     assert farm.renderer.ended == 1
     assert (await farm.batch(job.id)).state is batches.BatchState.RENDERING
+    assert await farm.queue.depth() == (0 if losing is _message_taken else 1)
+
+
+async def test_a_row_that_is_changed_twice_during_a_renewal_stays_held(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By people who ask for things: the worker goes on, and does what they asked for."""
+    job = await farm.queued_job("1-2")
+    hold, begun = asyncio.Event(), asyncio.Event()
+    farm.renderer.hold, farm.renderer.before = hold, lambda _: begun.set()
+    working = asyncio.create_task(farm.work())
+    await asyncio.wait_for(begun.wait(), 5)
+    get_batch = farm.table.get_batch
+
+    async def changed(job_id: str, number: int) -> ports.Versioned[batches.Batch]:
+        monkeypatch.setattr(farm.table, "get_batch", get_batch)
+        found = await get_batch(job_id, number)
+        asked = found.row.model_copy(update={"pause_requested": True})
+        await farm.table.replace_batch(asked, etag=found.etag)
+        return found
+
+    await changed(job.id, 0)
+    monkeypatch.setattr(farm.table, "get_batch", changed)
+    await farm.clock.advance(20)
+    hold.set()
+
+    assert await asyncio.wait_for(working, 5) is Outcome.STOPPED
+    assert farm.renderer.rendered == [1]
 
 
 async def test_a_lease_is_renewed_while_a_frame_takes_longer_than_it(farm: MemoryFarm) -> None:
@@ -354,14 +424,16 @@ async def test_a_lease_is_renewed_while_a_frame_takes_longer_than_it(farm: Memor
     hold.set()
     farm.renderer.before = lambda frame: hold.clear() if frame == 2 else None
     working = asyncio.create_task(farm.work())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        while hold.is_set():  # noqa: ASYNC110 a renderer sets no event
+            await asyncio.sleep(0.01)
     for _ in range(9):
         await farm.clock.advance(20)
+        held = await farm.batch(job.id)
+        assert held.lease_until == farm.clock.now() + LEASE
 
     assert await farm.queue.receive(lease=LEASE) is None
-    held = await farm.batch(job.id)
     assert held.frames_done == 1
-    assert held.lease_until == farm.clock.now() + LEASE
     farm.renderer.hold.set()
     assert await working is Outcome.DONE
 
