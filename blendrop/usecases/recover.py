@@ -8,8 +8,9 @@ that could have happened anyway, so that sweeping twice, or beside a worker, cha
 - a batch that has no row, or was cancelled though its job goes on: it is added, or reopened;
 - a job whose batches have all ended: it is settled;
 - an announcement lost: it is set off again;
-- a job that has ended: batches that are still open are cancelled, and it leaves the list of jobs
-  that have not ended, which nobody else takes it off.
+- a job that has ended: batches that are still open are cancelled, what workers that were killed
+  left half copied is removed, and it leaves the list of jobs that have not ended, which nobody else
+  takes it off.
 """
 
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ async def sweep(world: submit.Submission) -> Swept:
 async def _close(
     world: submit.Submission, job: jobs.Job, listing: ports.OpenListing, swept: Swept
 ) -> None:
-    """Cancel what an ended job has left open, and take it off the list."""
+    """Cancel what an ended job has left open, clear up after it, and take it off the list."""
     async for one in world.jobs.batches_of(job.id, states=batches.OPEN):
         cancelled = one.row.released(batches.BatchState.CANCELLED)
         try:
@@ -88,6 +89,13 @@ async def _close(
             await announce.begin(world.due_jobs, job)
             swept.announcements += 1
             log.warning("announcement_set_off", job=job.id, reason="its message was lost")
+        return
+    if world.clock.now() - job.changed < world.settling:
+        return  # a worker may still hold a batch of it, and leave a half copied file
+    try:
+        await world.share.clear_unfinished(job.id)
+    except errors.UnavailableError as away:
+        log.warning("unfinished_files_left", job=job.id, reason=str(away))
         return
     await world.jobs.unlist(listing)
     swept.unlisted += 1

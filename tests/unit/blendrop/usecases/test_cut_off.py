@@ -82,6 +82,7 @@ async def test_a_worker_killed_at_any_call_loses_nothing(tmp_path: Path, after: 
         assert farm.files(job.id) == ["logs", "previews", *names], where
         rendered = Counter(farm.renderer.rendered)
         assert rendered.total() <= 4 + 1 + 1, where  # the crash, and the frame in hand
+        await farm.clock.advance(400)
         await recover.sweep(farm.submission())
         assert await farm.table.open_jobs() == [], where
     assert steps >= {

@@ -100,6 +100,40 @@ async def test_what_people_stopped_stays_stopped(farm: MemoryFarm, state: jobs.J
     assert (await farm.job(job.id)).state is state
 
 
+@pytest.mark.parametrize("state", [jobs.JobState.CANCELLED, jobs.JobState.FAILED])
+async def test_what_was_left_half_copied_is_removed_once_nobody_holds_a_batch(
+    farm: MemoryFarm, state: jobs.JobState
+) -> None:
+    """A worker was killed as it published a frame of a job that had just been stopped."""
+    job = await farm.queued_job("1-4", batch_size=2)
+    await farm.work()
+    standing = await farm.table.get_job(job.id)
+    moved = standing.row.moved(state, reason="asked to", now=farm.clock.now())
+    await farm.table.replace_job(moved, etag=standing.etag)
+    half = farm.folder / job.id / ".part-0123"
+    half.write_text("half a frame")
+
+    await recover.sweep(farm.submission())
+    assert half.exists()
+    swept = await sweep(farm)
+    assert not half.exists()
+    assert swept.unlisted == 1
+    assert len(farm.files(job.id)) == 2 + len(["logs", "previews"])
+
+
+async def test_a_share_that_is_away_keeps_an_ended_job_on_the_list(farm: MemoryFarm) -> None:
+    """And the sweep goes on to the other jobs."""
+    ended, other = await farm.queued_job("1-4"), await farm.queued_job("1-4")
+    await farm.work()
+    await lose_messages(farm)
+    away = farm.folder.rename(farm.folder.with_name("away"))
+
+    assert await sweep(farm) == recover.Swept(messages=1)
+    away.rename(farm.folder)
+    assert [one.job for one in await farm.table.open_jobs()] == [ended.id, other.id]
+    assert await sweep(farm) == recover.Swept(unlisted=1)
+
+
 async def test_a_submission_in_the_making_is_left_in_peace(farm: MemoryFarm) -> None:
     """The function that makes it is probably still at it."""
     await farm.queued_job("1-4")

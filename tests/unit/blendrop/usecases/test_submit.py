@@ -112,6 +112,7 @@ async def test_a_submission_cut_off_anywhere_is_completed(
         assert await drained(farm) == Counter(range(1, 11)), f"cut off {calls[-1:]}, call {at}"
         (job,), _ = await farm.table.list_jobs(page_size=9)
         assert job.state is jobs.JobState.COMPLETED, f"cut off {calls[-1:]}, call {at}"
+        await farm.clock.advance(400)
         await recover.sweep(farm.submission())
         assert await farm.table.open_jobs() == []
     assert at > 6
