@@ -16,16 +16,24 @@ _OURS = ("azurite.js", "local.function_host", "container_worker", "local.demo", 
 
 
 def processes() -> set[int]:
-    """Return every process that a farm is made of, of this farm or of another."""
+    """Return every process that a farm of this checkout is made of; others' farms are theirs."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_text()
         except OSError:
             continue
-        if any(name in command for name in _OURS) and "pytest" not in command:
+        farms = any(name in command for name in _OURS) and "pytest" not in command
+        if farms and (f"{_ROOT}/" in command or _works_here(folder)):
             found.add(int(folder.name))
     return found
+
+
+def _works_here(process: Path) -> bool:
+    try:
+        return (process / "cwd").readlink().is_relative_to(_ROOT)
+    except OSError:  # it has ended, or lets nobody look
+        return False
 
 
 def demo(*arguments: str | Path) -> "subprocess.Popen[str]":
