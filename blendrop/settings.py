@@ -52,7 +52,7 @@ CLIENT_VARIABLES = frozenset({CLIENT_URL, CLIENT_KEY, CLIENT_TOKEN, CLIENT_PATIE
 class StorageConnection(pydantic.BaseModel):
     """How to reach the storage account: a connection string, or addresses and an identity."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
 
     connection_string: str = pydantic.Field("", alias=STORAGE_CONNECTION, repr=False)
     account_name: str = pydantic.Field("", alias=f"{STORAGE_CONNECTION}__accountName")
@@ -107,7 +107,7 @@ _GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 class Settings(pydantic.BaseModel):
     """What functions and workers both need to know."""
 
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
 
     storage: StorageConnection
     frame_share: Path = pydantic.Field(alias="BLENDROP_FRAME_SHARE")

@@ -1,6 +1,7 @@
 """The environment is read in one place, and every variable is written down with its meaning."""
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,8 @@ def test_a_webhook_secret_that_is_no_base64_is_refused_and_not_shown(secret: str
     (problem,) = refused.value.problems
     assert problem.pointer == "BLENDROP_WEBHOOK_SECRET"
     assert "not base64" in problem.reason
-    assert secret.removeprefix("whsec_") not in str(problem) or secret == "whsec_"
+    told = "".join(traceback.format_exception(refused.value))
+    assert secret == "whsec_" or secret.removeprefix("whsec_") not in told
 
 
 @pytest.mark.parametrize("secret", ["whsec_c2VjcmV0", "any text", "whsec"])
