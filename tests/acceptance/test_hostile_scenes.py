@@ -1,5 +1,6 @@
 """Is a .blend that means harm contained, with its reason on the job, and the next one fine?"""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -35,11 +36,11 @@ async def farm(
         yield started
 
 
-async def rendered(farm: WatchedFarm, scene: Scenes, kind: str) -> show.JobView:
+async def rendered(farm: WatchedFarm, scene: Scenes, kind: str, **settings: str) -> show.JobView:
     """Return the ended job of a scene of that kind; the next job on the same worker is fine."""
     worker = farm.running.workers["worker-1"].process.pid
     view = await farm.until(
-        await farm.upload(f"{kind}.blend", scene(kind).read_bytes(), frames="1")
+        await farm.upload(f"{kind}.blend", scene(kind).read_bytes(), frames="1", **settings)
     )
     after = await farm.until(await farm.upload("after.blend", scene("tiny").read_bytes()))
     assert after.job.state is jobs.JobState.COMPLETED, after.job.reason
@@ -59,6 +60,23 @@ async def test_python_never_runs(farm: WatchedFarm, scene: Scenes, kind: str, na
     assert "allow_skipped_python" in view.job.reason
     assert not list(farm.share.parent.rglob("script-ran"))
     assert not (Path.home() / "script-ran").exists()
+
+
+async def test_the_environment_is_not_read(farm: WatchedFarm, scene: Scenes) -> None:
+    """Neither by a text nor by a driver, also where the job may be rendered without them."""
+    view = await rendered(farm, scene, "spy")
+    assert view.job.state is jobs.JobState.FAILED
+    assert "driver of Cube scale: len(__import__('os').environ" in view.job.reason
+
+    view = await rendered(farm, scene, "spy", allow_skipped_python="true")
+    assert view.job.state is jobs.JobState.COMPLETED, view.job.reason
+    assert not list(farm.share.parent.rglob("script-ran"))
+    (key,) = re.findall(r"AccountKey=([^;]+)", farm.connection_string)
+    kept = [path for path in (farm.share / view.job.id).rglob("*") if path.is_file()]
+    assert any(path.suffix == ".log" for path in kept)
+    for path in kept:
+        assert key.encode() not in path.read_bytes()
+        assert b"spied" not in path.read_bytes()
 
 
 async def test_a_simulation_writes_nowhere(farm: WatchedFarm, scene: Scenes) -> None:

@@ -40,7 +40,7 @@ KINDS = {
 
 
 ESCAPED = "/tmp/blendrop-escaped"
-_WORKBENCH = {"tiny", "script", "harmless", "render_driver"}
+_WORKBENCH = {"tiny", "script", "spy", "harmless", "render_driver"}
 
 
 def main(kind: str, path: str) -> None:
@@ -78,6 +78,7 @@ def main(kind: str, path: str) -> None:
     {
         "missing_image": miss_image,
         "script": run_scripts,
+        "spy": read_environment,
         "harmless": drive_harmlessly,
         "render_driver": drive_what_is_rendered,
         "freestyle": draw_by_script,
@@ -141,6 +142,18 @@ def run_scripts(scene: bpy.types.Scene) -> None:
         "__import__('pathlib').Path(__import__('os').path.expanduser('~/script-ran'))"
         ".write_text('driver') * 0"
     )
+
+
+def read_environment(scene: bpy.types.Scene) -> None:
+    """Try to write down all variables of the environment, and to let one of them be seen."""
+    text = bpy.data.texts.new("spy.py")
+    text.write(
+        "import os, pathlib\n"
+        "pathlib.Path(os.path.expanduser('~/script-ran')).write_text(str(os.environ))\n"
+        "print('spied', os.environ)\n"
+    )
+    text.use_module = True
+    drive(scene.objects["Cube"], 0, "len(__import__('os').environ['BLENDROP_STORAGE'])")
 
 
 def drive(thing: bpy.types.Object, axis: int, expression: str) -> None:
