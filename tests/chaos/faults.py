@@ -48,7 +48,7 @@ class Faults:
             "Blender: SIGKILL": self._kill_blender,
             "storage: errors, resets, lost answers": self._storage_errs,
             "storage: slow": self._storage_slows,
-            "storage: restart": self._storage_restarts,
+            plan.RESTART: self._storage_restarts,
             "message: twice": self._send_again,
             "message: malformed": self._send_malformed,
             "message: late and out of order": self._delay_messages,
@@ -66,7 +66,15 @@ class Faults:
             for fault in planned:
                 await asyncio.sleep(began + fault.at - loop.time())
                 self.injected[fault.kind] += 1
-                together.create_task(kinds[fault.kind](fault))
+                doing = kinds[fault.kind](fault)
+                if fault.kind == plan.RESTART:
+                    # How long that takes is the machine's: what came meanwhile would find a farm
+                    # that stands still.
+                    before = loop.time()
+                    await doing
+                    began += loop.time() - before
+                else:
+                    together.create_task(doing)
         self.storage.shares, self.storage.delay = {}, 0.0
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tests.chaos import stand_in_blender
 
+RESTART = "storage: restart"
 KINDS = (
     "worker: SIGKILL",
     "worker: SIGTERM",
@@ -17,7 +18,7 @@ KINDS = (
     "Blender: SIGKILL",
     "storage: errors, resets, lost answers",
     "storage: slow",
-    "storage: restart",
+    RESTART,
     "message: twice",
     "message: malformed",
     "message: late and out of order",
@@ -48,7 +49,7 @@ class PlannedJob:
 class PlannedFault:
     """One thing that is done to the farm."""
 
-    at: float  # seconds from the first
+    at: float  # seconds from the beginning, those not counted in which the storage restarts
     kind: str
     worker: int  # whom it befalls, if a worker: its place among them
     job: int  # which it befalls, if a job: its place among them
@@ -97,7 +98,7 @@ def _job(seed: int, number: int) -> PlannedJob:
         scene_id=f"scene-{number}-{chances.getrandbits(64):x}",
         last_frame=last,
         bad=bad,
-        frame_seconds=chances.uniform(0.05, 0.3),
+        frame_seconds=chances.uniform(0.1, 0.6),
         metadata=metadata,
     )
 
