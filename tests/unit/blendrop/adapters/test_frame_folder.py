@@ -77,6 +77,23 @@ async def test_of_many_at_once_one_whole_file_stands(
     assert (root / JOB / "a.png").read_bytes() in {file.read_bytes() for file in files}
 
 
+async def test_a_name_never_stands_for_half_a_file(
+    share: FrameFolder, root: Path, tmp_path: Path
+) -> None:
+    """While the file is still being copied, nobody finds it under its name."""
+    slow = tmp_path / "slow.png"
+    os.mkfifo(slow)
+    publishing = asyncio.create_task(share.publish(JOB, slow, "a.png"))
+    with await asyncio.to_thread(slow.open, "wb", buffering=0) as half:
+        half.write(b"half")
+        await asyncio.sleep(0.1)
+        assert not (root / JOB / "a.png").exists()
+        half.write(b" and half")
+
+    assert await publishing
+    assert (root / JOB / "a.png").read_bytes() == b"half and half"
+
+
 @pytest.mark.parametrize(
     "fault",
     [(errno.ENOSPC, "quota"), (errno.EROFS, "Mount it for writing"), (errno.EIO, "mounted")],

@@ -244,6 +244,9 @@ async def test_a_failing_frame_is_retried_and_the_others_are_kept(farm: MemoryFa
     assert await farm.work() is Outcome.RETRY
     batch = await farm.batch(job.id)
     assert (batch.state, batch.frames_done) == (batches.BatchState.QUEUED, 2)
+    assert batch.reason == (
+        "waits for a worker: frames 2 failed, and are tried again from 03:04:15 UTC"
+    )
     assert await farm.queue.receive(lease=LEASE) is None
     await farm.clock.advance(10)
     assert await farm.work("w2") is Outcome.DONE
@@ -537,17 +540,21 @@ async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
 ) -> None:
     """The lease is kept, the reason shown, and the frame is published when there is room."""
     job = await farm.queued_job("1")
-    publish, full = farm.share.publish, [True]
+    publish, full, tries = farm.share.publish, [True], []
 
     async def refused(job_id: str, unfinished: Path, name: str) -> bool:
+        tries.append(farm.clock.elapsed())
         if full:
             raise errors.UnavailableError("the share is full")
         return await publish(job_id, unfinished, name)
 
     monkeypatch.setattr(farm.share, "publish", refused)
     working = asyncio.create_task(farm.work())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        while not tries:  # noqa: ASYNC110 a folder sets no event
+            await asyncio.sleep(0.01)
     await farm.clock.advance(100)
+    assert tries == [0, 1, 3, 7, 15, 31, 61, 91]
 
     assert (await farm.batch(job.id)).reason == "the share is full"
     full.clear()
