@@ -19,7 +19,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 WIDTH, HEIGHT = 16, 9
 MARK = b"\n#CHAOS "
@@ -54,9 +54,10 @@ class StandIn:
     """One process, with at most one scene open."""
 
     def __init__(self, read_fd: int, write_fd: int, notes: Path | None = None) -> None:
-        self._notes = (
-            None if notes is None else (notes / f"{os.getpid()}-{time.time_ns()}").open("a")
-        )
+        self._notes: TextIO | None = None
+        if notes is not None:
+            own = f"{os.getpid()}-{time.time_ns()}"
+            self._notes = (notes / own).open("x", encoding="utf-8")
         self._commands: queue.SimpleQueue[Json] = queue.SimpleQueue()
         self._answers = os.fdopen(write_fd, "w", encoding="utf-8")
         threading.Thread(target=self._read, args=[read_fd], daemon=True).start()
