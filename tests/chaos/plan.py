@@ -90,7 +90,9 @@ def _job(seed: int, number: int) -> PlannedJob:
     if chances.random() < 0.4:
         some = chances.sample(range(1, last + 1), chances.randint(1, max(1, last // 8)))
         bad = {str(frame): chances.choice(stand_in_blender.FAULTS) for frame in some}
-    metadata = {"batch_size": str(chances.randint(1, 9))}
+    # Some jobs are one long batch, so that what stops a worker midway finds it there.
+    size = chances.randint(1, 9) if chances.random() < 0.7 else last
+    metadata = {"batch_size": str(size)}
     if chances.random() < 0.3:
         metadata["samples"] = str(chances.randint(1, 99))
     return PlannedJob(
