@@ -176,12 +176,19 @@ class Faults:
     async def _cancel(self, fault: PlannedFault) -> None:
         job = self.jobs[fault.job]
         async with self.person.at(job):
+            await self._until_worth_it(fault)
             await self.person.ask(job, "cancel")
+
+    async def _until_worth_it(self, fault: PlannedFault) -> None:
+        """Wait until there is something to stop; now and then ask at any moment."""
+        if fault.strength < 0.8:
+            await self.person.waits_for_work(self.jobs[fault.job])
 
     async def _pause(self, fault: PlannedFault) -> None:
         """Let a job wait, and go on whatever came of that."""
         job = self.jobs[fault.job]
         async with self.person.at(job):
+            await self._until_worth_it(fault)
             if await self.person.ask(job, "pause"):
                 await asyncio.sleep(fault.between(0.5, 3))
                 await self.person.ask(job, "resume")

@@ -7,10 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from blendrop import errors
+from blendrop.domain import batches
 from tests.doubles.watched_farm import WatchedFarm
 
 _AGAIN = 0.3  # seconds after an answer that is none
 _PATIENCE = 60.0  # seconds
+_CURIOSITY = 20.0  # seconds
 DONE, REFUSED = 200, 409
 _NO_ANSWERS = frozenset({0, 404, 429, 503})  # nobody there, no such job yet, not now
 
@@ -40,6 +43,19 @@ class Person:
         """Have a job to oneself."""
         async with self._busy_with[job_id]:
             yield
+
+    async def waits_for_work(self, job_id: str) -> None:
+        """Return as soon as a worker holds a batch of a job, or nobody has for a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CURIOSITY):
+                while not await self._worked_at(job_id):  # noqa: ASYNC110 a job of other processes
+                    await asyncio.sleep(_AGAIN)
+
+    async def _worked_at(self, job_id: str) -> bool:
+        with contextlib.suppress(errors.NotFoundError, errors.UnavailableError):
+            rows = await self._farm.running.client.batches(job_id)
+            return any(row.state is batches.BatchState.RENDERING for row in rows)
+        return False
 
     async def ask(self, job_id: str, what: str) -> bool:
         """Ask until there is an answer, and return whether it is done."""
