@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from blendrop import errors
 from blendrop.domain import (
@@ -485,6 +485,19 @@ class Progress:
 
     def message_left(self, outcome: str) -> None:
         """The message was carried out or left, and the worker holds nothing more."""
+
+
+StorageService = Literal["blob", "queue", "table"]
+
+
+class StorageCalls:
+    """Who is told of every request that goes to the storage account. This one does not listen.
+
+    Calls are made in the midst of everything: they must return at once, and never raise.
+    """
+
+    def called(self, service: StorageService, operation: str, status: int) -> None:
+        """A request was sent; `operation` is like Put Message, and status 0 means no answer."""
 
 
 class Clock(Protocol):

@@ -41,14 +41,17 @@ class Storage:
     depths: ports.QueueDepths
 
 
-def storage(connection: settings.StorageConnection) -> Storage:
-    """Return the storage account; no call is made before the first use."""
+def storage(
+    connection: settings.StorageConnection, *, calls: ports.StorageCalls | None = None
+) -> Storage:
+    """Return the storage account; no call is made before the first use. `calls` hears of each."""
     clients = azure_clients.Clients(
         connection_string=connection.connection_string,
         blob_address=connection.address("blob"),
         queue_address=connection.address("queue"),
         table_address=connection.address("table"),
         client_id=connection.client_id,
+        calls=calls,
     )
     return Storage(
         clients=clients,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core import exceptions
 
-from blendrop import errors
+from blendrop import errors, ports
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -31,6 +31,7 @@ _BOUNDS: dict[str, Any] = {
     "read_timeout": 10,  # seconds
     "retry_total": 2,
 }
+_DOWNLOADED = 256 * 1024  # bytes read at once: the storage SDKs' own choice for their transport
 _STORAGE_RETRIES: dict[str, Any] = {"initial_backoff": 0.5, "increment_base": 1}
 _TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -39,7 +40,7 @@ class Clients:
     """The services of one storage account, each connected at its first use.
 
     With a connection string, that; else the services' addresses and the identity of `client_id`,
-    or whichever the environment offers.
+    or whichever the environment offers. `calls` is told of every request.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Clients:
         queue_address: str = "",
         table_address: str = "",
         client_id: str = "",
+        calls: ports.StorageCalls | None = None,
     ) -> None:
         self._connection_string = (
             _EMULATOR if connection_string.strip() == _DEVELOPMENT else connection_string
@@ -58,6 +60,7 @@ class Clients:
         self._queue_address = queue_address
         self._table_address = table_address
         self._client_id = client_id
+        self._calls = calls or ports.StorageCalls()
         self._stack = contextlib.AsyncExitStack()
 
     async def close(self) -> None:
@@ -69,7 +72,7 @@ class Clients:
         """The blob service."""
         from azure.storage.blob.aio import BlobServiceClient  # noqa: PLC0415 loaded where used
 
-        bounds = _BOUNDS | _STORAGE_RETRIES
+        bounds = self._bounds("blob") | _STORAGE_RETRIES
         client = (
             BlobServiceClient.from_connection_string(self._connection_string, **bounds)
             if self._connection_string
@@ -83,7 +86,7 @@ class Clients:
         """The queue service. Messages are plain text, as host.json says to the host, too."""
         from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415 loaded where used
 
-        bounds = _BOUNDS | _STORAGE_RETRIES
+        bounds = self._bounds("queue") | _STORAGE_RETRIES
         client = (
             QueueServiceClient.from_connection_string(self._connection_string, **bounds)
             if self._connection_string
@@ -97,15 +100,24 @@ class Clients:
         """The table service."""
         from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 loaded where used
 
+        bounds = self._bounds("table")
         client = (
-            TableServiceClient.from_connection_string(self._connection_string, **_BOUNDS)
+            TableServiceClient.from_connection_string(self._connection_string, **bounds)
             if self._connection_string
             else TableServiceClient(
-                endpoint=self._table_address, credential=self._credential, **_BOUNDS
+                endpoint=self._table_address, credential=self._credential, **bounds
             )
         )
         self._stack.push_async_callback(client.close)
         return client
+
+    def _bounds(self, service: ports.StorageService) -> dict[str, Any]:
+        from blendrop.adapters import azure_calls  # noqa: PLC0415 it loads the network's library
+
+        counted = azure_calls.CountedTransport(
+            service, self._calls, connection_data_block_size=_DOWNLOADED, **_BOUNDS
+        )
+        return _BOUNDS | {"transport": counted}
 
     @functools.cached_property
     def _credential(self) -> "AsyncTokenCredential":
