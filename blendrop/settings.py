@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import job_settings, webhooks
+from blendrop.domain import costs, job_settings, webhooks
 
 SCENES_CONTAINER = "scenes"
 UPLOADS_QUEUE = "scene-uploads"
@@ -104,6 +104,11 @@ RATE = r"^[1-9]\d{0,8}/([1-9]\d{0,3} ?)?(second|minute|hour|day)$"
 _GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
+_LISTED_PRICES = costs.PriceTable.model_validate_json(
+    Path(__file__).with_name("prices.json").read_bytes()
+)
+
+
 class Settings(pydantic.BaseModel):
     """What functions and workers both need to know."""
 
@@ -112,6 +117,19 @@ class Settings(pydantic.BaseModel):
     storage: StorageConnection
     frame_share: Path = pydantic.Field(alias="BLENDROP_FRAME_SHARE")
     log_format: Literal["json", "console"] = pydantic.Field("json", alias="BLENDROP_LOG_FORMAT")
+    # The farm's own prices, over those of blendrop/prices.json; see docs/cost.md.
+    own_prices: str = pydantic.Field("", alias="BLENDROP_PRICES")
+
+    @pydantic.field_validator("own_prices")
+    @classmethod
+    def _prices_can_be_read(cls, text: str) -> str:
+        _LISTED_PRICES.overridden(text)
+        return text
+
+    @property
+    def prices(self) -> costs.PriceTable:
+        """What things cost this farm."""
+        return _LISTED_PRICES.overridden(self.own_prices)
 
 
 class FunctionSettings(Settings):
@@ -129,9 +147,6 @@ class FunctionSettings(Settings):
     frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
     scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
     name_length: int = pydantic.Field(512, ge=1, le=1024, alias="BLENDROP_NAME_LENGTH")
-    # What a worker costs in an hour, for what jobs say that they cost; 0: not known.
-    worker_hour_price: float = pydantic.Field(0, ge=0, alias="BLENDROP_WORKER_HOUR_PRICE")
-    currency: str = pydantic.Field("USD", pattern="^[A-Z]{3}$", alias="BLENDROP_CURRENCY")
     zip_bytes: int = pydantic.Field(256 * 2**20, ge=1, alias="BLENDROP_ZIP_BYTES")
     webhook_secret: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_SECRET", repr=False)
     webhook_hosts: str = pydantic.Field("", alias="BLENDROP_WEBHOOK_HOSTS")

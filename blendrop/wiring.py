@@ -18,11 +18,12 @@ from blendrop.adapters import (
     frame_folder,
     system_clock,
 )
-from blendrop.domain import circuit_breaker, costs
+from blendrop.domain import circuit_breaker
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
 from blendrop.usecases.due import Attending
 from blendrop.usecases.farm import Watching
+from blendrop.usecases.ledger import Ledger
 from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
@@ -107,7 +108,7 @@ def showing(store: Storage, chosen: settings.FunctionSettings) -> Showing:
         jobs=store.jobs,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
-        price=costs.Price(worker_hour=chosen.worker_hour_price, currency=chosen.currency),
+        prices=chosen.prices,
     )
 
 
@@ -155,6 +156,7 @@ def rendering(
     renderer: ports.Renderer,
     stopping: Callable[[], bool],
     progress: ports.Progress,
+    ledger: Ledger,
 ) -> Rendering:
     """Return what rendering batches needs."""
     # Only workers decode images: the functions start without the library that does.
@@ -181,6 +183,8 @@ def rendering(
         ),
         largest_image=chosen.image_pixels,
         progress=progress,
+        ledger=ledger,
+        prices=chosen.prices,
     )
 
 

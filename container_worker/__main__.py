@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from blendrop import errors, settings, telemetry, wiring
+from blendrop import errors, ports, settings, telemetry, wiring
+from blendrop.usecases.ledger import Ledger
 from container_worker import machine, processes, status_server
 from container_worker.activity import Activity
 from container_worker.blender import Bounds
@@ -23,6 +24,8 @@ from container_worker.receive_loop import Stopping, run
 from container_worker.scene_cache import SceneCache
 
 log = structlog.stdlib.get_logger("container_worker")
+
+_LAST_SECONDS = 2.0  # for the last charge: a worker that leaves has little time
 
 
 def main() -> int:
@@ -47,7 +50,12 @@ async def _work(chosen: settings.WorkerSettings) -> None:
     stopping = Stopping()
     clock = wiring.clock()
     metrics = Metrics()
-    activity = Activity(machine.describe(chosen, clock), clock=clock, metrics=metrics)
+    worker = machine.describe(chosen, clock)
+    age = (worker.heard - worker.started).total_seconds()
+    ledger = Ledger(worker.machine, clock, age=age)
+    activity = Activity(
+        worker, clock=clock, metrics=metrics, charged=lambda: ledger.charged_seconds
+    )
 
     def stop() -> None:
         stopping.request()
@@ -70,7 +78,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
         progress=activity,
     )
     metrics.watch_memory(lambda: renderer.memory)
-    store = wiring.storage(chosen.storage)
+    store = wiring.storage(chosen.storage, calls=ledger)
     world = wiring.rendering(
         store,
         chosen,
@@ -78,6 +86,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
         renderer=renderer,
         stopping=stopping.requested.is_set,
         progress=activity,
+        ledger=ledger,
     )
     heartbeat = Heartbeat(store.workers, activity, clock, seconds=chosen.heartbeat_seconds)
     try:
@@ -87,8 +96,10 @@ async def _work(chosen: settings.WorkerSettings) -> None:
             ),
             heartbeat.beating(),
             _told_why(activity, stopping, chosen),
+            _charged(ledger, store.jobs),
         ):
             await renderer.warm_up()
+            ledger.warm()
             activity.ready()
             log.info("worker_ready", blenders=list(chosen.commands()))
             await run(
@@ -117,6 +128,18 @@ async def _told_why(
     asked = stopping.requested.is_set()
     idle = f"idle for its idle time, {chosen.idle_seconds:g} s"
     activity.left("asked to stop" if asked else idle)
+
+
+@contextlib.asynccontextmanager
+async def _charged(ledger: Ledger, jobs: ports.JobTable) -> AsyncIterator[None]:
+    """Charge the last job, when the block ends, with the time that the worker waited since."""
+    try:
+        yield
+    finally:
+        try:
+            await asyncio.wait_for(ledger.leave(jobs), _LAST_SECONDS)
+        except TimeoutError:
+            log.warning("last_wait_not_charged", reason="the storage did not answer in time")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What is this worker doing right now?"""
 
 import math
+from collections.abc import Callable
 
 from blendrop import errors, ports
 from blendrop.domain import batches, workers
@@ -13,16 +14,27 @@ _SOON, _LATEST = 5, 3600  # seconds until somebody should ask again
 class Activity(ports.Progress):
     """Carries out `ports.Progress`: keeps the worker's row up to date in memory, and counts."""
 
-    def __init__(self, worker: workers.Worker, *, clock: ports.Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        worker: workers.Worker,
+        *,
+        clock: ports.Clock,
+        metrics: Metrics,
+        charged: Callable[[], float] = float,  # seconds that jobs were charged with; 0.0
+    ) -> None:
         self.unfit = ""  # why the worker is to be replaced
         self._worker = worker
         self._clock = clock
         self._metrics = metrics
+        self._charged = charged
         self._frame_seconds: list[float] = []  # of the batch in hand
 
     def worker(self) -> workers.Worker:
         """Return the worker's row as of now."""
-        return self._worker.model_copy(update={"heard": self._clock.now()})
+        charged = round(self._charged(), 3)
+        return self._worker.model_copy(
+            update={"heard": self._clock.now(), "charged_seconds": charged}
+        )
 
     def retry_after(self) -> int:
         """Return in how many seconds the worker may be idle; 0: it is."""

@@ -1,8 +1,10 @@
 """What is this worker, and what does it run on?"""
 
+import datetime
 import os
 import re
 import socket
+import time
 from pathlib import Path
 
 from blendrop import __version__, ports, settings, wiring
@@ -12,9 +14,20 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 as which a port is open
 _MIB = 2**20
 
 
+def age(process: Path) -> float:
+    """Return for how many seconds this process has run; `process` is its folder in /proc."""
+    _, _, told = _read(process / "stat").rpartition(")")  # its name may hold anything
+    if not told:
+        return 0.0  # another kernel
+    # The 22nd field: when it was started, in ticks since the boot (proc_pid_stat(5)).
+    started = int(told.split()[19]) / os.sysconf("SC_CLK_TCK")
+    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 0.0)
+
+
 def describe(chosen: settings.WorkerSettings, clock: ports.Clock) -> workers.Worker:
     """Return the row of this worker as it starts."""
     now = clock.now()
+    started = now - datetime.timedelta(seconds=age(Path("/proc/self")))
     return workers.Worker(
         name=wiring.worker_name(chosen),
         version=__version__,
@@ -25,7 +38,7 @@ def describe(chosen: settings.WorkerSettings, clock: ports.Clock) -> workers.Wor
         graphics_cards=graphics_cards(Path("/proc/driver/nvidia/gpus")),
         status_address=_address(chosen),
         heartbeat_seconds=chosen.heartbeat_seconds,
-        started=now,
+        started=started,
         heard=now,
         since=now,
     )

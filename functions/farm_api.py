@@ -4,6 +4,7 @@ from typing import Any
 
 import fastapi
 
+from blendrop.domain import costs
 from blendrop.usecases import farm
 from functions import problems, world
 
@@ -35,6 +36,7 @@ _WORKER: dict[str, Any] = {
         "frame_since": "2026-01-02T09:41:15Z",
     },
     "waits_for": "",
+    "charged_seconds": 2475.2,
     "left_because": "",
     "unfit": False,
     "live": False,
@@ -87,11 +89,11 @@ async def show_metrics() -> fastapi.Response:
     """
     from functions import farm_metrics  # noqa: PLC0415 most instances are never asked
 
-    chosen = world.settings()
+    numbers, prices = await farm.measure(world.watching()), world.settings().prices
     metrics = farm_metrics.FarmMetrics(
-        await farm.measure(world.watching()),
-        worker_hour_price=chosen.worker_hour_price,
-        currency=chosen.currency,
+        numbers,
+        worker_hour_price=costs.worker_hour(prices, numbers.machine),
+        currency=prices.currency,
     )
     return fastapi.Response(
         metrics.text(),

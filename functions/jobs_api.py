@@ -113,6 +113,16 @@ class PriorityRequest(pydantic.BaseModel):
     priority: priorities.Priority
 
 
+class ResumeRequest(pydantic.BaseModel):
+    """With what a job goes on."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"max_cost": 25.0}]}
+    )
+
+    max_cost: job_settings.MaxCost | None = None  # in place of the job's own, if given
+
+
 class Batches(pydantic.BaseModel):
     """A job's batches."""
 
@@ -186,7 +196,7 @@ def _dry(plan: submit.Plan) -> dict[str, Any]:
         frame_count=len(plan.frames),
         batch_size=plan.batch_size,
         batch_count=plan.batch_count,
-        cost=costs.band(world.showing().price, frame_count=len(plan.frames)),
+        cost=costs.band(world.showing().prices, frame_count=len(plan.frames)),
     )
     return dry.model_dump(mode="json")
 
@@ -237,10 +247,17 @@ async def pause_job(job_id: JobId, caller: Steerer) -> show.JobView:
     return await show.job(world.showing(), job_id)
 
 
-@router.post("/jobs/{job_id}/resume", response_model=show.JobView, responses=_STEERED)
-async def resume_job(job_id: JobId, caller: Steerer) -> show.JobView:
-    """Let a paused job go on."""
-    await control.resume(world.control(), job_id, by=caller)
+@router.post(
+    "/jobs/{job_id}/resume",
+    response_model=show.JobView,
+    responses=_STEERED | problems.documented(400),
+)
+async def resume_job(
+    job_id: JobId, caller: Steerer, body: ResumeRequest | None = None
+) -> show.JobView:
+    """Let a paused job go on; one that was held for its max_cost needs a higher one."""
+    max_cost = None if body is None else body.max_cost
+    await control.resume(world.control(), job_id, by=caller, max_cost=max_cost)
     return await show.job(world.showing(), job_id)
 
 

@@ -72,6 +72,8 @@ def _show(shown: terminal.Terminal, view: views.JobView) -> None:
     wasted = f", {terminal.duration(view.wasted_seconds)} in vain" if view.wasted_seconds else ""
     attempts = "" if view.attempts is None else f" in {view.attempts} attempts"
     shown.say(f"rendered  {terminal.duration(view.render_seconds)}{attempts}{wasted}")
+    if view.cost is not None:
+        _show_cost(shown, view.cost)
     for one in view.workers:
         shown.say(
             f"worker    {one.worker}: batch {one.batch}, frames {one.frames}, "
@@ -81,6 +83,17 @@ def _show(shown: terminal.Terminal, view: views.JobView) -> None:
         shown.say(f"look at   frame {flagged.frame}: {', '.join(flagged.flags)}")
     for failure in view.failures:
         shown.say(watch.failure_line(failure))
+
+
+def _show_cost(shown: terminal.Terminal, cost: views.Cost) -> None:
+    more = "" if cost.per_frame is None else f", {terminal.money(cost.per_frame)} a frame"
+    if cost.projected is not None:
+        more += f", {terminal.money(cost.projected)} in the end"
+    shown.say(f"cost      {terminal.money(cost.so_far)} {cost.currency} so far{more}")
+    for part in cost.parts:
+        shown.say(f"          {terminal.money(part.cost)} for {part.amount:,.0f} × {part.what}")
+    if cost.lacks:
+        shown.say(f"          without {', '.join(cost.lacks)}")
 
 
 async def watch_job(session: Session, job: JobId, *, every: Every = 1.0) -> outcome.ExitCode:

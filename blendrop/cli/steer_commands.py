@@ -31,9 +31,18 @@ async def pause(session: Session, job: JobId) -> outcome.ExitCode:
     return await _steer(session, job, "/pause")
 
 
-async def resume(session: Session, job: JobId) -> outcome.ExitCode:
+async def resume(
+    session: Session,
+    job: JobId,
+    *,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(help="What it may cost from now on; a job held for its cost needs more."),
+    ] = None,
+) -> outcome.ExitCode:
     """Let a paused job go on."""
-    return await _steer(session, job, "/resume")
+    body = None if max_cost is None else {"max_cost": max_cost}
+    return await _steer(session, job, "/resume", body)
 
 
 async def retry(session: Session, job: JobId) -> outcome.ExitCode:

@@ -69,6 +69,13 @@ async def submit(
             rich_help_panel=_JOB,
         ),
     ] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold the job when it is projected to cost more, in the farm's currency.",
+            rich_help_panel=_JOB,
+        ),
+    ] = None,
     webhook: Annotated[
         str | None,
         typer.Option(help="A URL that is told when the job ends.", rich_help_panel=_JOB),
@@ -113,6 +120,7 @@ async def submit(
         "batch_size": batch_size,
         "priority": priority,
         "allow_missing_files": allow_missing_files,
+        "max_cost": max_cost,
         "webhook": webhook,
     }
     given = {key: value for key, value in settings.items() if value is not None}

@@ -112,6 +112,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def money(amount: float) -> str:
+    """Return an amount of money, a fraction of a cent to two digits."""
+    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.2g}"
+
+
 def size(count: int) -> str:
     """Return a number of bytes as a person says it."""
     amount = float(count)

@@ -64,6 +64,25 @@ class Flagged(pydantic.BaseModel):
     flags: list[str] = []
 
 
+class CostPart(pydantic.BaseModel):
+    """What one thing that was used costs."""
+
+    what: str
+    amount: float = 0.0
+    cost: float = 0.0
+
+
+class Cost(pydantic.BaseModel):
+    """What a job costs, as far as the farm's prices go."""
+
+    so_far: float = 0.0
+    per_frame: float | None = None
+    projected: float | None = None
+    currency: str = ""
+    parts: list[CostPart] = []
+    lacks: list[str] = []
+
+
 class JobView(pydantic.BaseModel):
     """A job and how far it is."""
 
@@ -76,6 +95,7 @@ class JobView(pydantic.BaseModel):
     attempts: int | None = None
     render_seconds: float = 0.0
     wasted_seconds: float | None = None
+    cost: Cost | None = None
     workers: list[Holding] = []
     failures: list[Failure] = []
     flagged: list[Flagged] = []

@@ -49,7 +49,7 @@ async def until_ended(
 
 
 def how_far(view: views.JobView) -> str:
-    """Return how far a job is: frames, failures, rate and time left."""
+    """Return how far a job is: frames, failures, rate, time left and what it will have cost."""
     parts = [f"{view.frames_done} of {view.job.frame_count} frames"]
     if view.frames_failed:
         parts.append(f"failed {view.frames_failed}")
@@ -57,6 +57,8 @@ def how_far(view: views.JobView) -> str:
         parts.append(rate(view.frames_per_second))
     if view.eta_seconds is not None and view.job.state not in outcome.OF_STATE:
         parts.append(f"about {terminal.duration(view.eta_seconds)} left")
+    if view.cost is not None and view.cost.projected is not None:
+        parts.append(f"{terminal.money(view.cost.projected)} {view.cost.currency} in the end")
     return ", ".join(parts)
 
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import frames, images
+from blendrop.domain import frames, images, usage
 
 
 class BatchState(StrEnum):
@@ -92,6 +92,8 @@ class Batch(pydantic.BaseModel):
     frames_done: int = 0
     frame_seconds: dict[int, float] = {}  # in Blender, of each frame done
     worker_seconds: float = 0.0  # that workers held it, over all attempts
+    idle_seconds: float = 0.0  # that they started, or waited before and after it
+    used: usage.Usage = usage.Usage()  # in both
     wasted_seconds: float = 0.0  # in Blender, of attempts at frames that failed
     failures: tuple[FrameFailure, ...] = ()  # one for each frame that has failed so far
     flagged: tuple[FlaggedFrame, ...] = ()
@@ -137,9 +139,15 @@ class Batch(pydantic.BaseModel):
         """Return the batch with its lease running until then."""
         return self.model_copy(update={"lease_until": lease_until})
 
-    def held_for(self, seconds: float) -> "Batch":
+    def held_for(self, used: usage.Usage) -> "Batch":
         """Return the batch as held by its worker for so much longer."""
-        return self.model_copy(update={"worker_seconds": self.worker_seconds + seconds})
+        seconds = self.worker_seconds + used.worker_seconds
+        return self.model_copy(update={"worker_seconds": seconds, "used": self.used.plus(used)})
+
+    def waited_for(self, used: usage.Usage) -> "Batch":
+        """Return the batch as one that a worker started for, or stood ready before or after it."""
+        seconds = self.idle_seconds + used.worker_seconds
+        return self.model_copy(update={"idle_seconds": seconds, "used": self.used.plus(used)})
 
     def released(self, state: BatchState) -> "Batch":
         """Return the batch in a state in which no worker holds it."""

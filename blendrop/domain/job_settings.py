@@ -21,6 +21,8 @@ Webhook = Annotated[
     str, pydantic.Field(max_length=2000, pattern=r"^https?://[^\s/?#@]+(:\d+)?([/?#]\S*)?$")
 ]
 
+MaxCost = Annotated[float, pydantic.Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
+
 
 class Limits(pydantic.BaseModel):
     """What the farm can take and what it assumes; each is a setting of the farm."""
@@ -52,6 +54,9 @@ class JobSettings(pydantic.BaseModel):
     batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None  # frames
     priority: Priority = "normal"
     allow_missing_files: bool = False
+    max_cost: MaxCost | None = (
+        None  # held when it is projected to cost more, in the farm's currency
+    )
     webhook: Webhook | None = None  # is told when the job has ended
     allow_skipped_python: bool = False  # a scene's own Python never runs, also where frames need it
 
@@ -66,6 +71,7 @@ _REMEDIES = {
     "batch_size": "Give a whole number of frames, 1 or more",
     "priority": f"Give one of {', '.join(get_args(Priority))}",
     "allow_missing_files": "Give true or false",
+    "max_cost": "Give an amount of money in the farm's currency, like 12.50",
     "webhook": "Give an https address without user name, like https://studio.example/rendered",
     "allow_skipped_python": "Give true or false",
 }

@@ -5,7 +5,8 @@ State      what it means                                            ends the job
 submitted  its row exists; rows of batches or messages may not yet
 queued     every batch has its row and its message
 rendering  a worker has claimed a batch
-paused     a person asked to wait; no message is left
+paused     a person asked to wait, or it is to cost more than it may;
+           no message is left
 completed  every frame has its verified image                       yes
 failed     frames are missing for good; the reason names them       yes
 cancelled  a person asked to stop                                   yes
@@ -134,6 +135,7 @@ class Job(pydantic.BaseModel):
     changed: datetime.datetime
     owner: str = ""  # who submitted it; empty for an upload, which names nobody
     announcement: Announcement = Announcement()
+    held_at: float | None = None  # what it was to cost when it was held for its max_cost
     deleted: bool = False  # its rows and frames are gone; only this is left, for late messages
     traceparent: str = ""  # W3C trace context of the request that made the job
 
@@ -151,7 +153,13 @@ class Job(pydantic.BaseModel):
         if to in ENDED and self.settings.webhook:
             told = Announcement(state=AnnouncementState.DUE, due=now)
         return self.model_copy(
-            update={"state": to, "reason": reason, "changed": now, "announcement": told}
+            update={
+                "state": to,
+                "reason": reason,
+                "changed": now,
+                "announcement": told,
+                "held_at": None,
+            }
         )
 
     def event(self, *, by: str) -> events.JobEvent:

@@ -18,6 +18,8 @@ from enum import StrEnum
 
 import pydantic
 
+from blendrop.domain import usage
+
 # Beats that a worker may miss: storage that is away for a moment buries nobody.
 _BEATS_MISSED = 3
 
@@ -68,6 +70,7 @@ class Worker(pydantic.BaseModel):
     since: datetime.datetime  # in this state
     rendering: RenderingNow | None = None
     waits_for: str = ""  # why it does not go on, for a person; empty while it does
+    charged_seconds: float = 0.0  # of its life, to jobs; what is left is nobody's yet
     left_because: str = ""  # why it left, or is leaving, for a person
     unfit: bool = False  # it left because it could not go on
 
@@ -75,6 +78,13 @@ class Worker(pydantic.BaseModel):
     def id(self) -> str:
         """What its row is called: its name, as far as a table key can hold it, and its start."""
         return f"{re.sub(r'[^A-Za-z0-9._-]', '-', self.name)}-{self.started:%Y%m%dT%H%M%S%f}"
+
+    @property
+    def machine(self) -> usage.Machine:
+        """How large it is, for what it costs."""
+        return usage.Machine(
+            cpus=self.cpus, memory_gib=self.memory_mib / 1024, graphics_cards=self.graphics_cards
+        )
 
     def has_blender(self, version: str) -> bool:
         """Tell whether it has a Blender that opens scenes of this version."""

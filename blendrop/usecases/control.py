@@ -13,7 +13,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, events, jobs, messages, priorities
-from blendrop.usecases import announce, mend
+from blendrop.usecases import announce, mend, pausing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,29 +61,39 @@ async def pause(world: Control, job_id: str, *, by: str) -> jobs.Job:
         return job.moved(jobs.JobState.PAUSED, reason=f"{by} paused it", now=now)
 
     job = await _moved(world, job_id, jobs.JobState.PAUSED, paused, by=by)
-    await _change(
-        world,
-        job_id,
-        {batches.BatchState.RENDERING},
-        lambda one: one.model_copy(update={"pause_requested": True}),
-    )
+    await pausing.ask_workers(world.jobs, job_id)
     return job
 
 
-async def resume(world: Control, job_id: str, *, by: str) -> jobs.Job:
-    """Let a paused job go on.
+async def resume(
+    world: Control, job_id: str, *, by: str, max_cost: float | None = None
+) -> jobs.Job:
+    """Let a paused job go on, and cost as much as `max_cost` from now on, if that is given.
 
     Raises:
         NotFoundError: there is no such job.
-        ConflictError: it is not paused, and does not go on already.
+        ConflictError: it is not paused, and does not go on already; or it was held since it is to
+            cost more than it may.
     """
     standing = await _standing(world, job_id)
     if standing.row.state in (jobs.JobState.QUEUED, jobs.JobState.RENDERING):
+        if max_cost not in (None, standing.row.settings.max_cost):
+            raise errors.ConflictError(
+                f"job {job_id} is {standing.row.state}: pause it before you change its max_cost"
+            )
         return standing.row
 
     def resumed(job: jobs.Job, now: datetime.datetime) -> jobs.Job:
         if job.state is not jobs.JobState.PAUSED:
             raise errors.ConflictError(f"job {job.id} is {job.state}, and not paused")
+        limit = job.settings.max_cost if max_cost is None else max_cost
+        if job.held_at is not None and limit is not None and limit < job.held_at:
+            raise errors.ConflictError(
+                f"job {job.id} is projected to cost {job.held_at:.4g}, and may cost {limit:.4g}: "
+                "resume it with a max_cost above what is projected, or cancel it"
+            )
+        settings = job.settings.model_copy(update={"max_cost": limit})
+        job = job.model_copy(update={"settings": settings})
         return job.moved(jobs.JobState.QUEUED, reason=f"{by} resumed it", now=now)
 
     job = await _moved(world, job_id, jobs.JobState.QUEUED, resumed, by=by)

@@ -10,7 +10,7 @@ import pydantic
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import farm_state, jobs, workers
+from blendrop.domain import farm_state, jobs, usage, workers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -71,6 +71,7 @@ class FarmNumbers:
     workers_waiting: int  # of those: for the storage, or for room on the share
     workers_lost: int  # that fell silent within the last hour, without a word
     workers_unfit: int  # that left within the last hour because they could not go on
+    machine: usage.Machine | None = None  # how large the largest live one is
 
 
 async def show_workers(world: Watching) -> WorkersView:
@@ -121,6 +122,9 @@ async def measure(world: Watching) -> FarmNumbers:
         workers_waiting=sum(bool(one.waits_for) for one in live),
         workers_lost=len(gone) - len(ended),
         workers_unfit=sum(one.unfit for one in ended),
+        machine=max(
+            (one.machine for one in live), key=lambda one: (one.cpus, one.memory_gib), default=None
+        ),
     )
 
 

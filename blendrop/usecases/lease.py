@@ -14,6 +14,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, events
+from blendrop.usecases.ledger import Ledger
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class Lease:
         length: datetime.timedelta,
         since: float,
         progress: ports.Progress,
+        ledger: Ledger,
     ) -> None:
         self.batch = claimed.row
         self._etag = claimed.etag
@@ -48,9 +50,9 @@ class Lease:
         self._delivery = delivery
         self._length = length
         self._ends = since + length.total_seconds()
-        self._counted = since  # until when the worker's time is in the row
         self._changing = asyncio.Lock()
         self._progress = progress
+        self._ledger = ledger
 
     def check(self) -> None:
         """Return if the lease still runs. A process that was paused learns here that it is over.
@@ -92,14 +94,13 @@ class Lease:
             asked = self._clock.elapsed()
             self._delivery = await self._queue.renew(self._delivery, lease=self._length)
             until = self._clock.now() + self._length
-            held = self.batch.renewed(lease_until=until).held_for(asked - self._counted)
-            written = await self._write(held)
-            self._counted = asked
+            written = await self._write_held(self.batch.renewed(lease_until=until))
             # Only what renewing changes: frames may have been done since the row was sent.
             kept = {
                 "lease_until": until,
                 "pause_requested": written.pause_requested,
                 "worker_seconds": written.worker_seconds,
+                "used": written.used,
             }
             self.batch = self.batch.model_copy(update=kept)
             self._ends = asked + self._length.total_seconds()
@@ -121,6 +122,9 @@ class Lease:
                 await asyncio.wait({working})
                 keeping.result()
             working.result()
+        except BaseException:
+            self._ledger.let_go(self.batch)
+            raise
         finally:
             async with self._changing:  # never cut off a renewal: its new pop receipt would be lost
                 keeping.cancel()
@@ -137,8 +141,10 @@ class Lease:
         """
         async with self._changing:
             self.check()
-            held = self.batch.held_for(self._clock.elapsed() - self._counted)
-            self.batch = await self._write(held.released(state), event=event)
+            try:
+                self.batch = await self._write_held(self.batch.released(state), event=event)
+            finally:
+                self._ledger.let_go(self.batch)
 
     async def delete_message(self) -> None:
         """Remove the message, as the last thing that happens to a batch."""
@@ -147,6 +153,17 @@ class Lease:
     async def show_message(self, *, delay: datetime.timedelta) -> None:
         """Let other workers receive the message after `delay`."""
         await self._queue.give_back(self._delivery, delay=delay)
+
+    async def _write_held(
+        self, changed: batches.Batch, *, event: events.JobEvent | None = None
+    ) -> batches.Batch:
+        """Write the row, with what its worker has used since the last time."""
+        charge = self._ledger.held()
+        try:
+            return await self._write(changed.held_for(charge.used), event=event)
+        except BaseException:
+            self._ledger.put_back(charge)
+            raise
 
     async def _write(
         self, changed: batches.Batch, *, event: events.JobEvent | None = None

@@ -15,7 +15,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, events, frames, jobs, messages
-from blendrop.usecases import render_frames, settle
+from blendrop.usecases import budget, render_frames, settle
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.render_frames import Rendering
 
@@ -160,15 +160,25 @@ async def _claim(
         event = _event(world, events.EventKind.WORKER_LOST, _lost(batch))
         batch = _with_lost_worker(batch, done)
     batch = batch.with_done(done).claimed(world.worker, lease_until=world.clock.now() + world.lease)
+    charge = world.ledger.before(batch, until=since)
+    try:
+        claimed = await world.jobs.replace_batch(
+            batch.waited_for(charge.used), etag=standing.etag, event=event
+        )
+    except BaseException:
+        world.ledger.let_go(batch)
+        world.ledger.put_back(charge)
+        raise
     return Lease(
         jobs=world.jobs,
         queue=world.queue,
         clock=world.clock,
         delivery=delivery,
-        claimed=await world.jobs.replace_batch(batch, etag=standing.etag, event=event),
+        claimed=claimed,
         length=world.lease,
         since=since,
         progress=world.progress,
+        ledger=world.ledger,
     )
 
 
@@ -212,6 +222,7 @@ async def _attempt(
             return await _fail_job(world, lease, reason)
         if reason := await _reason_to_stop(world, lease.batch):
             return await _fail_job(world, lease, reason)
+        await budget.keep_within(world, lease.batch, job.row)
         return await _conclude(world, lease)
     except errors.LeaseLostError as lost:
         log.warning("lease_lost", reason=str(lost))

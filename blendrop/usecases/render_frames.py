@@ -14,8 +14,9 @@ from typing import TypeVar
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, circuit_breaker, events, frames, jobs
+from blendrop.domain import batches, circuit_breaker, costs, events, frames, jobs
 from blendrop.usecases.lease import Lease
+from blendrop.usecases.ledger import Ledger
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,6 +46,8 @@ class Rendering:
     retry_delay: datetime.timedelta  # before the second attempt; doubled before each later one
     breaker: circuit_breaker.CircuitBreaker
     largest_image: int  # pixels
+    ledger: Ledger  # of what this worker uses
+    prices: costs.PriceTable
     progress: ports.Progress = field(default_factory=ports.Progress)
     left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
 

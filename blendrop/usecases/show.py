@@ -9,7 +9,7 @@ from pathlib import Path
 import pydantic
 
 from blendrop import errors, ports
-from blendrop.domain import batches, costs, events, frames, images, jobs
+from blendrop.domain import batches, costs, events, frames, images, jobs, usage
 
 _LISTED = 100  # failures, and flagged frames, that a job shows; its frames show them all
 
@@ -21,7 +21,7 @@ class Showing:
     jobs: ports.JobTable
     share: ports.FrameShare
     clock: ports.Clock
-    price: costs.Price
+    prices: costs.PriceTable
 
 
 class AtWork(pydantic.BaseModel):
@@ -47,7 +47,9 @@ class JobView(pydantic.BaseModel):
     render_seconds: float  # in Blender, of the frames done
     wasted_seconds: float  # on attempts at frames that failed
     worker_seconds: float  # that workers held its batches: all of the above, and the rest
-    cost: costs.Cost | None  # of that time; nothing where the farm does not know its price
+    idle_seconds: float  # that workers started for it, or stood ready before and after a batch
+    used: usage.Usage  # by workers, in both; and about what planning it took
+    cost: costs.Cost | None  # of what was used; nothing while no batch was looked at
     workers: tuple[AtWork, ...]
     failures: tuple[batches.FrameFailure, ...]
     flagged: tuple[batches.FlaggedFrame, ...]
@@ -115,7 +117,8 @@ async def job(world: Showing, job_id: str) -> JobView:
     flagged = sorted((one for row in rows for one in row.flagged), key=lambda one: one.frame)
     rate = _rate(shown, done, world.clock.now())
     left = shown.frame_count - done
-    held = sum(row.worker_seconds for row in rows)
+    idle = sum(row.idle_seconds for row in rows)
+    used = costs.sum_of(rows).plus(usage.of_planning(shown.batch_count)).rounded()
     return JobView(
         job=shown,
         frames_done=done,
@@ -126,8 +129,10 @@ async def job(world: Showing, job_id: str) -> JobView:
         attempts=sum(row.attempt for row in rows),
         render_seconds=round(sum(row.render_seconds for row in rows), 3),
         wasted_seconds=round(sum(row.wasted_seconds for row in rows), 3),
-        worker_seconds=round(held, 3),
-        cost=costs.of_job(world.price, worker_seconds=held, done=done, left=left),
+        worker_seconds=round(sum(row.worker_seconds for row in rows), 3),
+        idle_seconds=round(idle, 3),
+        used=used,
+        cost=costs.of_job(world.prices, used, idle_seconds=idle, done=done, left=left),
         workers=tuple(
             AtWork(
                 worker=row.worker,
@@ -157,6 +162,8 @@ def new(job: jobs.Job) -> JobView:
         render_seconds=0.0,
         wasted_seconds=0.0,
         worker_seconds=0.0,
+        idle_seconds=0.0,
+        used=usage.Usage(),
         cost=None,
         workers=(),
         failures=(),

@@ -54,7 +54,7 @@ param workerImage string = ''
 @description('The newest Blender in the worker\'s image, like 5.0.')
 param newestBlender string = '5.0'
 
-@description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: as docs/deploy.md estimates it, and on AKS not known.')
+@description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: by its vCPUs, memory and graphics cards, as docs/cost.md says, and on AKS not known.')
 param workerHourPriceOverride string = ''
 
 @description('Frames in a batch, where the job does not say.')
@@ -183,7 +183,8 @@ var isAks = workerPlatform == 'aks'
 var isJob = workerPlatform == 'containerAppsJob'
 var workerName = '${isJob ? abbreviations.appJobs : abbreviations.appContainerApps}worker-${resourceToken}'
 
-// Prices are those of docs/deploy.md, in US dollars; 0 is not known.
+// Dedicated machines are billed by the hour (the price is that of docs/deploy.md, in US dollars);
+// all others by what they consist of.
 // A Consumption replica has at most 4 vCPUs and 8 GiB; dedicated and GPU machines hold one worker
 // each, and leave a part of themselves to the platform.
 var sizes = {
@@ -193,7 +194,7 @@ var sizes = {
     memoryGib: 2
     sceneCacheGib: 1
     cyclesDevice: 'CPU'
-    hourPrice: '0.108'
+    hourPrice: ''
   }
   'cpu-2': {
     profile: 'Consumption'
@@ -201,7 +202,7 @@ var sizes = {
     memoryGib: 4
     sceneCacheGib: 3
     cyclesDevice: 'CPU'
-    hourPrice: '0.216'
+    hourPrice: ''
   }
   'cpu-4': {
     profile: 'Consumption'
@@ -209,7 +210,7 @@ var sizes = {
     memoryGib: 8
     sceneCacheGib: 4
     cyclesDevice: 'CPU'
-    hourPrice: '0.432'
+    hourPrice: ''
   }
   'cpu-16': {
     profile: 'cpu-16'
@@ -225,7 +226,7 @@ var sizes = {
     memoryGib: 56
     sceneCacheGib: 20
     cyclesDevice: 'CUDA'
-    hourPrice: '0'
+    hourPrice: ''
   }
   'gpu-a100': {
     profile: 'gpu-a100'
@@ -233,13 +234,14 @@ var sizes = {
     memoryGib: 220
     sceneCacheGib: 20
     cyclesDevice: 'CUDA'
-    hourPrice: '0'
+    hourPrice: ''
   }
 }
 
 // What a machine of a cluster costs, nobody here knows.
 var estimatedHourPrice = isAks ? '0' : sizes[workerSize].hourPrice
 var workerHourPrice = empty(workerHourPriceOverride) ? estimatedHourPrice : workerHourPriceOverride
+var prices = empty(workerHourPrice) ? '' : '{"worker_hour": ${workerHourPrice}}'
 
 var extraProfiles = {
   'cpu-1': []
@@ -432,7 +434,7 @@ module functionApp 'modules/function-app.bicep' = {
     webhookSecretUri: webhooks ? filesStorage.outputs.webhookSecretUri : ''
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     newestBlender: newestBlender
-    workerHourPrice: workerHourPrice
+    prices: prices
     batchSize: batchSize
     entraAudience: entraAudience
     maximumInstanceCount: functionsMaxInstances
@@ -477,6 +479,7 @@ module worker 'modules/worker.bicep' = if (!isAks && !empty(workerImage)) {
     image: workerImage
     registryServer: registry.outputs.loginServer
     size: sizes[workerSize]
+    prices: prices
     maxWorkers: maxWorkers
     environmentId: workerEnvironment!.outputs.id
     frameStorageName: workerEnvironment!.outputs.storageName

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blendrop import errors
-from blendrop.domain import batches, frames, job_settings, jobs
+from blendrop.domain import batches, frames, job_settings, jobs, usage
 from tests.chaos import audit, renders, stand_in_blender
 from tests.chaos.person import Asked
 from tests.chaos.renders import Render
@@ -77,6 +77,8 @@ class LeftBehind:
             render_seconds=1,
             wasted_seconds=1,
             worker_seconds=5,
+            idle_seconds=0,
+            used=usage.Usage(),
             cost=None,
             workers=(),
             failures=(failure,),

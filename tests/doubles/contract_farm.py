@@ -94,6 +94,7 @@ class ContractFarm:
     jobs_by_key: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     faults: list[tuple[re.Pattern[str], Fault]] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    resumed_with: list[dict[str, Any]] = field(default_factory=list)
     block_size: int = 1000
     # Where scenes are sent by their names, if not to this farm's own storage.
     elsewhere: Callable[[str], str] | None = None
@@ -218,6 +219,8 @@ class ContractFarm:
             case ("POST", "priority"):
                 assert (await request.json())["priority"] in {"normal", "high"}
             case ("POST", "cancel" | "pause" | "resume" | "retry" as how):
+                if how == "resume":
+                    self.resumed_with.append(json.loads(await request.read() or b"{}"))
                 if state == "completed":
                     return problem(409, f"job {job_id} is completed: it cannot {how}")
                 state = {"cancel": "cancelled", "pause": "paused"}.get(how, "queued")

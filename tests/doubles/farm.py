@@ -1,5 +1,6 @@
 """A whole farm in memory: the real use cases over the ports in memory and a real folder."""
 
+import asyncio
 import datetime
 import itertools
 from dataclasses import dataclass, field
@@ -7,13 +8,15 @@ from pathlib import Path
 
 from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
-from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs
+from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs, usage
 from blendrop.usecases import control, farm, render, show, submit
+from blendrop.usecases.ledger import Ledger
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
 from tests.doubles.renderer import CopyingPreviews, ScriptedRenderer, TrustingVerifier
 
 LEASE = datetime.timedelta(seconds=60)
+MACHINE = usage.Machine(cpus=4, memory_gib=8)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class MemoryFarm:
     stopping: bool = False
     scene_missing: errors.BlendropError | None = None
     progress: ports.Progress = field(default_factory=ports.Progress)
+    prices: costs.PriceTable = field(default_factory=lambda: costs.PriceTable(worker_hour=36))
 
     def __post_init__(self) -> None:
         self.scenes = memory_storage.MemorySceneStore()
@@ -52,6 +56,7 @@ class MemoryFarm:
         self.disk = self.folder.with_name(f"{self.folder.name}-disk")
         self.disk.mkdir()
         self._numbers = itertools.count(1)
+        self._ledgers: dict[str, Ledger] = {}
         self._left: dict[str, set[tuple[str, int, int]]] = {}  # by worker: what it remembers
 
     def submission(self, *, newest_blender: str = "5.0") -> submit.Submission:
@@ -79,9 +84,7 @@ class MemoryFarm:
 
     def showing(self) -> show.Showing:
         """Return what looking needs."""
-        return show.Showing(
-            jobs=self.table, share=self.share, clock=self.clock, price=costs.Price(worker_hour=36)
-        )
+        return show.Showing(jobs=self.table, share=self.share, clock=self.clock, prices=self.prices)
 
     def watching(self) -> farm.Watching:
         """Return what looking at the farm needs."""
@@ -114,6 +117,8 @@ class MemoryFarm:
             largest_image=1_000_000,
             left=self._left.setdefault(worker, set()),
             progress=self.progress,
+            ledger=self._ledgers.setdefault(worker, Ledger(MACHINE, self.clock)),
+            prices=self.prices,
         )
 
     def _on_disk(self, renderer: ScriptedRenderer) -> ScriptedRenderer:
@@ -121,7 +126,12 @@ class MemoryFarm:
         return renderer
 
     async def queued_job(
-        self, text: str = "1-4", *, batch_size: int = 4, webhook: str | None = None
+        self,
+        text: str = "1-4",
+        *,
+        batch_size: int = 4,
+        webhook: str | None = None,
+        max_cost: float | None = None,
     ) -> jobs.Job:
         """Return a job whose batches wait on the queue."""
         chosen = frames.parse(text, at_most=1000)
@@ -131,7 +141,7 @@ class MemoryFarm:
             state=jobs.JobState.SUBMITTED,
             reason="",
             scene=jobs.SceneRef(name="shot.blend", etag="0x1", size=1),
-            settings=job_settings.JobSettings(webhook=webhook),
+            settings=job_settings.JobSettings(webhook=webhook, max_cost=max_cost),
             blender_version="5.0",
             frames=frames.canonical(chosen),
             frame_count=len(chosen),
@@ -153,6 +163,23 @@ class MemoryFarm:
         since = self.clock.elapsed()
         attended = await render.attend(self.rendering(worker), await self.receive(), since=since)
         return attended.outcome
+
+    async def begin(self, worker: str = "w1") -> asyncio.Task[render.Outcome]:
+        """Let a worker attend to the next message, and return once it holds a frame in hand."""
+        begun, self.renderer.hold = asyncio.Event(), asyncio.Event()
+        self.renderer.before = lambda _: begun.set()
+        working = asyncio.create_task(self.work(worker))
+        await asyncio.wait_for(begun.wait(), 5)
+        await self.clock.settle()
+        return working
+
+    async def render_for(self, seconds: float, worker: str = "w1") -> render.Outcome:
+        """Let a worker render the next batch, which takes so long."""
+        working = await self.begin(worker)
+        await self.clock.advance(seconds)
+        assert self.renderer.hold is not None
+        self.renderer.hold.set()
+        return await working
 
     async def job(self, job_id: str) -> jobs.Job:
         """Return a job's row."""

@@ -46,8 +46,8 @@ param applicationInsightsName string
 @description('The newest Blender that the workers have, like 5.0.')
 param newestBlender string
 
-@description('What a worker costs in an hour, in US dollars; 0 is not known.')
-param workerHourPrice string
+@description('The farm\'s own prices, a JSON object as docs/cost.md says; empty: the listed ones.')
+param prices string
 
 @description('Frames in a batch, where the job does not say.')
 @minValue(1)
@@ -171,6 +171,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_FRAME_SHARE: names.frameSharePath
       BLENDROP_LOG_FORMAT: 'json'
       BLENDROP_NEWEST_BLENDER: newestBlender
+      BLENDROP_PRICES: prices
       BLENDROP_STORAGE__blobServiceUri: blobEndpoint
       BLENDROP_STORAGE__clientId: identityClientId
       BLENDROP_STORAGE__credential: 'managedidentity'
@@ -179,7 +180,6 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_TRUSTED_PROXIES: '1' // Azure's front end
       BLENDROP_UPLOADS_DOOR: 'event-grid'
       BLENDROP_WEBHOOK_SECRET: empty(webhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${webhookSecretUri})'
-      BLENDROP_WORKER_HOUR_PRICE: workerHourPrice
       FRAME_SHARE_KEY: '@Microsoft.KeyVault(SecretUri=${frameShareKeyUri})'
     }
   }

@@ -19,7 +19,7 @@ type workerSize = {
   @description('What Cycles renders on: CPU, or the graphics card by CUDA.')
   cyclesDevice: 'CPU' | 'CUDA'
 
-  @description('What one costs in an hour, in US dollars; 0 is not known.')
+  @description('What one costs in an hour, in US dollars; empty: it is billed by what it consists of.')
   hourPrice: string
 }
 
@@ -49,6 +49,9 @@ param registryServer string
 
 @description('The hardware that one worker gets.')
 param size workerSize
+
+@description('The farm\'s own prices, a JSON object as docs/cost.md says; empty: the listed ones.')
+param prices string
 
 @description('The most workers at a time.')
 @minValue(1)
@@ -177,6 +180,10 @@ var containers = [
       {
         name: 'BLENDROP_LOG_FORMAT'
         value: 'json'
+      }
+      {
+        name: 'BLENDROP_PRICES'
+        value: prices
       }
       {
         name: 'BLENDROP_SCENE_CACHE_BYTES'

@@ -1,6 +1,10 @@
 """What does a worker find out about itself?"""
 
+import datetime
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,7 +65,8 @@ def test_a_worker_describes_itself(given: dict[str, str], expected: str) -> None
     worker = machine.describe(chosen, ManualClock())
 
     assert (worker.name, worker.blenders, worker.device) == ("w1", ("4.5", "5.0"), "CPU")
-    assert (worker.started, worker.heard, worker.since) == (START, START, START)
+    assert (worker.heard, worker.since) == (START, START)
+    assert datetime.timedelta(0) < START - worker.started < datetime.timedelta(hours=3)
     assert worker.cpus >= 1
     assert worker.memory_mib > 100
     assert worker.status_address == expected
@@ -77,3 +82,15 @@ def test_a_port_for_everyone_is_told_by_an_address_that_others_reach() -> None:
     assert address.startswith("http://")
     assert address.endswith(":8080")
     assert "0.0.0.0" not in address
+
+
+def test_a_process_knows_since_when_it_runs(tmp_path: Path) -> None:
+    """What it cost to load it is in its life; where no kernel tells, it is not guessed."""
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        time.sleep(0.3)
+        age = machine.age(Path(f"/proc/{process.pid}"))
+        took = time.monotonic() - began
+        process.communicate(b"\n")
+    assert 0.25 <= age <= took + 0.05
+    assert machine.age(tmp_path) == 0

@@ -46,6 +46,39 @@ async def test_a_job_is_shown_whole(blendrop: CommandLine, farm: ContractFarm) -
     ]
 
 
+async def test_a_job_says_what_it_costs(blendrop: CommandLine, farm: ContractFarm) -> None:
+    """As a whole, for a frame, and of what it consists; and what is not in it."""
+    cost = {
+        "so_far": 1.25,
+        "per_frame": 0.0125,
+        "projected": 3.0,
+        "currency": "USD",
+        "parts": [{"what": "vcpu_second", "amount": 50000.4, "cost": 1.2}],
+        "lacks": ["the price of gpu_second_a100", "traffic"],
+    }
+    farm.views[JOB] = [view(cost=cost), view("completed", done=6, workers=[], cost=cost)]
+    shown = await blendrop.run("show", JOB)
+    watched = await blendrop.run("watch", JOB, "--every", "0.1")
+
+    assert (
+        "cost      1.25 USD so far, 0.013 a frame, 3.00 in the end\n"
+        "          1.20 for 50,000 × vcpu_second\n"
+        "          without the price of gpu_second_a100, traffic\n"
+    ) in shown.out
+    assert "3.00 USD in the end" in watched.out
+
+
+async def test_a_job_is_resumed_with_a_higher_limit(
+    blendrop: CommandLine, farm: ContractFarm
+) -> None:
+    """If one is given; else with nothing."""
+    farm.views[JOB] = [view("paused")]
+    assert (await blendrop.run("resume", JOB, "--max-cost", "12.5")).code == 0
+    assert (await blendrop.run("resume", JOB)).code == 0
+
+    assert farm.resumed_with == [{"max_cost": 12.5}, {}]
+
+
 async def test_what_the_farm_says_is_handed_on_as_it_is(
     blendrop: CommandLine, farm: ContractFarm
 ) -> None:

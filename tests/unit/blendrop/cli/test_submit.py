@@ -33,6 +33,8 @@ async def test_a_scene_is_sent_in_blocks_and_becomes_a_job(
         "1,2,3",
         "--engine",
         "cycles",
+        "--max-cost",
+        "12.5",
         "--webhook",
         "https://a.b/c",
     )
@@ -51,6 +53,7 @@ async def test_a_scene_is_sent_in_blocks_and_becomes_a_job(
             "engine": "CYCLES",
             "priority": "normal",
             "allow_missing_files": False,
+            "max_cost": 12.5,
             "webhook": "https://a.b/c",
         },
     }

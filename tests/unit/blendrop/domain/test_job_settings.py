@@ -22,6 +22,7 @@ def test_metadata_gives_typed_settings() -> None:
             "batch_size": "4",
             "priority": "high",
             "allow_missing_files": "true",
+            "max-cost": "12.50",
         },
         LIMITS,
     )
@@ -37,6 +38,7 @@ def test_metadata_gives_typed_settings() -> None:
         batch_size=4,
         priority="high",
         allow_missing_files=True,
+        max_cost=12.5,
     )
 
 
@@ -59,6 +61,9 @@ def test_metadata_of_other_tools_is_left_alone() -> None:
         pytest.param({"frames": "all"}, "frames", "Write frames like", id="no frames"),
         pytest.param({"engine": "LUXCORE"}, "engine", "CYCLES, EEVEE, WORKBENCH", id="engine"),
         pytest.param({"samples": "many"}, "samples", "whole number from 1", id="samples"),
+        pytest.param({"max_cost": "much"}, "max_cost", "like 12.50", id="max_cost"),
+        pytest.param({"max_cost": "0"}, "max_cost", "like 12.50", id="nothing"),
+        pytest.param({"max_cost": "nan"}, "max_cost", "like 12.50", id="no amount"),
         pytest.param({"samples": "0"}, "samples", "whole number from 1", id="no samples"),
         pytest.param({"resolution_percent": "4000"}, "resolution_percent", "400", id="resolution"),
         pytest.param({"format": "GIF"}, "format", "PNG, JPEG", id="format"),

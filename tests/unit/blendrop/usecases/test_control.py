@@ -164,7 +164,8 @@ async def test_a_retry_renders_the_failed_frames_alone(
     view = await show.job(farm.showing(), job.id)
     assert (view.frames_done, view.frames_failed, view.failures) == (8, "", ())
     assert view.cost is not None
-    assert view.cost.so_far == round(view.worker_seconds / 100, 4)
+    assert view.cost.so_far == round(view.used.worker_seconds / 100, 4)
+    assert view.used.worker_seconds == view.worker_seconds + view.idle_seconds
     with pytest.raises(errors.ConflictError, match="no frame of it is missing"):
         await control.retry(world, job.id, by=ANNA)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blendrop.domain import jobs, workers
+from blendrop.domain import jobs, usage, workers
 from blendrop.usecases import farm as usecase
 from tests.doubles.farm import MemoryFarm
 from tests.doubles.workers import a_worker, at_work
@@ -126,6 +126,7 @@ async def test_the_farm_is_told_in_numbers(farm: MemoryFarm) -> None:
     }
     assert numbers.workers == {"starting": 0, "idle": 1, "rendering": 1, "leaving": 0}
     assert (numbers.workers_waiting, numbers.workers_lost, numbers.workers_unfit) == (1, 0, 0)
+    assert numbers.machine == usage.Machine(cpus=2, memory_gib=4)
     assert numbers.jobs_failed == 0
 
 
