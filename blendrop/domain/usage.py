@@ -117,7 +117,7 @@ def of_planning(batch_count: int) -> Usage:
             "blob_read": 1,
             "table_write": 2,
             "table_batch_write": groups + 2,
-            "table_read": 1,
+            "table_read": 3,
             "queue_class_1": batch_count,
         }
     )
