@@ -224,5 +224,6 @@ def _stand_in(name: str) -> str:
         "BLENDROP_NEWEST_BLENDER": "5.0",
         "BLENDROP_IDLE_SECONDS": "60",
         "BLENDROP_CYCLES_DEVICE": "CUDA",
+        "BLENDROP_PRICES": '{"worker_hour": 1.25}',
     }
     return given.get(name, "8")
