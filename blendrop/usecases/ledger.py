@@ -100,7 +100,7 @@ class Ledger(ports.StorageCalls):
                 except errors.ConflictError:
                     continue
                 return
-        except (errors.NotFoundError, errors.UnavailableError) as failed:
+        except errors.BlendropError as failed:
             log.info("last_wait_not_charged", reason=str(failed))
         self.put_back(charge)
 
