@@ -3,7 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import plan, trial
+
+# Seconds: the faults, and the time that a farm has to come to rest.
+pytestmark = pytest.mark.timeout(240)
 
 
 async def test_nothing_is_lost_twice_wrong_or_stuck(tmp_path: Path) -> None:
