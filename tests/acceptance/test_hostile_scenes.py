@@ -84,6 +84,8 @@ async def test_a_simulation_writes_nowhere(farm: WatchedFarm, scene: Scenes) -> 
     view = await rendered(farm, scene, "fluid")
     assert view.job.state is jobs.JobState.FAILED
     assert "simulation, not baked, Smoke of Cube" in view.job.reason
+    view = await rendered(farm, scene, "fluid", allow_missing_files="true")
+    assert view.job.state is jobs.JobState.COMPLETED, view.job.reason
     assert not Path("/tmp/blendrop-escaped").exists()
 
 
