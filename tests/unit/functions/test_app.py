@@ -56,6 +56,27 @@ def test_there_is_one_door_for_uploads(door: str, function: str, trigger: dict[s
     assert found["http_app_func"][0]["authLevel"] == "FUNCTION"
 
 
+_LOADED = """
+import sys, function_app
+sdks = ("azure.storage", "azure.data", "azure.identity", "aiohttp", "OpenImageIO")
+print(",".join(sorted(one for one in sdks if one in sys.modules)))
+"""
+
+
+def test_a_cold_start_loads_no_sdk_that_its_first_call_may_not_need() -> None:
+    """They take longer to load than everything else; in Azure none is there before its use."""
+    environment = {"PATH": os.environ["PATH"], "BLENDROP_UPLOADS_DOOR": "event-grid", **GIVEN}
+    loaded = subprocess.run(
+        [sys.executable, "-c", _LOADED],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.strip() == ""
+
+
 ENTRA = {
     "BLENDROP_AUTH": "entra",
     "BLENDROP_ENTRA_TENANT": "11111111-2222-3333-4444-555555555555",
