@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,12 @@ class Clients:
         from blendrop.adapters import azure_calls  # noqa: PLC0415 it loads the network's library
 
         counted = azure_calls.CountedTransport(
-            service, self._calls, connection_data_block_size=_DOWNLOADED, **_BOUNDS
+            service,
+            self._calls,
+            connection_data_block_size=_DOWNLOADED,
+            # Looking for a proxy and for ~/.netrc costs a hop to another thread for every request.
+            use_env_settings=bool(urllib.request.getproxies()),
+            **_BOUNDS,
         )
         return _BOUNDS | {"transport": counted}
 
