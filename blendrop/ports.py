@@ -236,6 +236,12 @@ class JobTable(Protocol):
         """Yield a job's batches by number; only those in one of `states`, if any are named."""
         ...
 
+    async def batches_from(
+        self, job_id: str, number: int, *, count: int
+    ) -> Sequence[Versioned[batches.Batch]]:
+        """Return those of a job's batches that have `number` or one of the `count - 1` after it."""
+        ...
+
     async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
         """Tell whether a job has a batch in one of `states`, without reading them all."""
         ...
@@ -388,7 +394,8 @@ class ExtraFile:
 class RenderedFrame:
     """What Blender says of a frame that it has rendered."""
 
-    path: Path  # of its image, on the worker's own disk until the next frame is rendered
+    # Of its image, on the worker's own disk until the next frame but one is rendered.
+    path: Path
     seconds: float  # wall time in Blender
     # How it looks: Blender's own rendition where the image is scene-linear, else the image; None
     # where Blender could not give one.
@@ -483,8 +490,8 @@ class Progress:
     def lease_renewal_failed(self) -> None:
         """A renewal was not answered; the lease runs on as it did."""
 
-    def message_left(self, outcome: str) -> None:
-        """The message was carried out or left, and the worker holds nothing more."""
+    def message_left(self, outcome: str, *, idle: bool = True) -> None:
+        """The message was carried out or left; `idle`: the worker holds nothing more."""
 
 
 StorageService = Literal["blob", "queue", "table"]

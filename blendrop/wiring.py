@@ -4,6 +4,7 @@ import datetime
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from blendrop import ports, settings
 from blendrop.adapters import (
@@ -23,10 +24,12 @@ from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
 from blendrop.usecases.due import Attending
 from blendrop.usecases.farm import Watching
-from blendrop.usecases.ledger import Ledger
-from blendrop.usecases.render_frames import Rendering
 from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
+
+if TYPE_CHECKING:
+    from blendrop.usecases.ledger import Ledger
+    from blendrop.usecases.render_frames import Rendering
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def storage(
             clients,
             queues={"normal": settings.BATCHES_QUEUE, "high": settings.HIGH_QUEUE},
             poison_queue=settings.POISON_QUEUE,
+            clock=system_clock.SystemClock(),
         ),
         due_jobs=azure_due_jobs.AzureDueJobs(clients, queue=settings.DUE_JOBS_QUEUE),
         workers=azure_worker_table.AzureWorkerTable(clients, table=settings.WORKERS_TABLE),
@@ -156,11 +160,14 @@ def rendering(
     renderer: ports.Renderer,
     stopping: Callable[[], bool],
     progress: ports.Progress,
-    ledger: Ledger,
-) -> Rendering:
+    ledger: "Ledger",
+) -> "Rendering":
     """Return what rendering batches needs."""
-    # Only workers decode images: the functions start without the library that does.
+    # Only workers render, and decode images: the functions start without what that takes.
     from blendrop.adapters import frame_images  # noqa: PLC0415
+    from blendrop.usecases.known_rows import KnownRows  # noqa: PLC0415
+    from blendrop.usecases.lease import RENEWALS_PER_LEASE  # noqa: PLC0415
+    from blendrop.usecases.render_frames import Rendering  # noqa: PLC0415
 
     images = frame_images.OpenImageIOVerifier()
     return Rendering(
@@ -175,7 +182,8 @@ def rendering(
         previews=images,
         clock=system_clock.SystemClock(),
         stopping=stopping,
-        lease=datetime.timedelta(seconds=chosen.lease_seconds),
+        lease=(lease := datetime.timedelta(seconds=chosen.lease_seconds)),
+        known=KnownRows(lease / RENEWALS_PER_LEASE),
         frame_attempts=chosen.frame_attempts,
         retry_delay=datetime.timedelta(seconds=chosen.retry_seconds),
         breaker=circuit_breaker.CircuitBreaker(

@@ -78,7 +78,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
         progress=activity,
     )
     metrics.watch_memory(lambda: renderer.memory)
-    store = wiring.storage(chosen.storage, calls=ledger)
+    store = wiring.storage(chosen.storage, calls=_Both(ledger, metrics))
     world = wiring.rendering(
         store,
         chosen,
@@ -128,6 +128,18 @@ async def _told_why(
     asked = stopping.requested.is_set()
     idle = f"idle for its idle time, {chosen.idle_seconds:g} s"
     activity.left("asked to stop" if asked else idle)
+
+
+class _Both(ports.StorageCalls):
+    """Tells two of every call: who is charged for them, and who counts them."""
+
+    def __init__(self, *told: ports.StorageCalls) -> None:
+        self._told = told
+
+    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
+        """Pass it on."""
+        for one in self._told:
+            one.called(service, operation, status)
 
 
 @contextlib.asynccontextmanager

@@ -84,17 +84,17 @@ class Activity(ports.Progress):
         """A frame is in hand."""
         self._change(frame=frame, frame_since=self._clock.now())
 
-    def frame_done(self, frame: int, *, seconds: float) -> None:  # noqa: ARG002 it is in hand
+    def frame_done(self, frame: int, *, seconds: float) -> None:
         """A frame has its final name."""
         self._metrics.frames.labels("done", "").inc()
         self._metrics.frame_seconds.observe(seconds)
         self._frame_seconds.append(seconds)
-        self._frame_ended(done=1)
+        self._frame_ended(frame, done=1)
 
-    def frame_failed(self, frame: int, failure_class: errors.FailureClass) -> None:  # noqa: ARG002
+    def frame_failed(self, frame: int, failure_class: errors.FailureClass) -> None:
         """A frame has no good image from this attempt."""
         self._metrics.frames.labels("failed", str(failure_class)).inc()
-        self._frame_ended(done=0)
+        self._frame_ended(frame, done=0)
 
     def waiting(self, reason: str) -> None:
         """The world is away, and is tried again and again; empty: it is back."""
@@ -109,21 +109,23 @@ class Activity(ports.Progress):
         """A renewal was not answered; the lease runs on as it did."""
         self._metrics.renewals.labels("failed").inc()
 
-    def message_left(self, outcome: str) -> None:
-        """The message was carried out or left, and the worker holds nothing more."""
-        self._metrics.busy.set(0)
+    def message_left(self, outcome: str, *, idle: bool = True) -> None:
+        """The message was carried out or left; `idle`: the worker holds nothing more."""
         self._metrics.messages.labels(outcome).inc()
         if outcome == render.Outcome.LEASE_LOST:
             self._metrics.leases_lost.inc()
+        if not idle:
+            return
+        self._metrics.busy.set(0)
         self.waiting("")
         self._work(workers.WorkerState.IDLE, None)
 
-    def _frame_ended(self, *, done: int) -> None:
+    def _frame_ended(self, frame: int, *, done: int) -> None:
         held = self._worker.rendering
         if held is not None:
+            if held.frame == frame:  # and the next is not in hand yet
+                self._change(frame=None, frame_since=None)
             self._change(
-                frame=None,
-                frame_since=None,
                 frames_done=held.frames_done + done,
                 frames_left=max(held.frames_left - 1, 0),
             )

@@ -133,10 +133,20 @@ class Blender:
         """The process, which leads a group of its own."""
         return self._process.pid
 
-    async def load(self, scene_file: Path, settings: Mapping[str, object]) -> dict[str, Any]:
-        """Open a scene with the settings laid over it. Raises SceneError or FrameError."""
+    async def load(
+        self, scene_file: Path, settings: Mapping[str, object], *, persistent_data: bool = True
+    ) -> dict[str, Any]:
+        """Open a scene with the settings laid over it. Raises SceneError or FrameError.
+
+        Without `persistent_data` it is made ready for each frame anew, and takes less memory.
+        """
         return await self._ask(
-            {"command": "load", "scene_file": str(scene_file), "settings": settings},
+            {
+                "command": "load",
+                "scene_file": str(scene_file),
+                "settings": settings,
+                "persistent_data": persistent_data,
+            },
             "loaded",
             self._bounds.load_seconds,
             "open the scene",

@@ -34,6 +34,10 @@ class BlenderRenderer:
     ) -> None:
         self._programs = programs
         self._scratch = scratch
+        self._home = scratch / "home"  # of the Blender that runs
+        # Scenes for which Blender ran out of memory here: without persistent data they take less.
+        self._lean: set[Path] = set()
+        self._outputs = [scratch / "frames" / turn for turn in "ab"]
         self._bounds = bounds
         self._progress = progress
         self._blender: Blender | None = None
@@ -62,7 +66,11 @@ class BlenderRenderer:
         blender = await self._running(self._fitting(version))
         began = time.monotonic()
         try:
-            loaded = await blender.load(path, settings.model_dump(exclude=_OURS))
+            loaded = await blender.load(
+                path,
+                settings.model_dump(exclude=_OURS),
+                persistent_data=path not in self._lean,
+            )
         finally:
             self._log = blender.last_log()
         self._progress.scene_opened(seconds=time.monotonic() - began)
@@ -79,16 +87,20 @@ class BlenderRenderer:
         """Render a frame of the open scene to a file of that name. Raises FrameError."""
         if self._blender is None:
             raise RuntimeError("a scene must be open before a frame is rendered")
-        output = self._scratch / "output"
+        # Two in turn: the frame before is still being verified and published.
+        self._outputs.reverse()
+        output = self._outputs[0]
         with self._own_disk():
             shutil.rmtree(output, ignore_errors=True)
-            output.mkdir()
+            output.mkdir(parents=True)
         to = output / name
         try:
             rendered = await self._blender.render(frame, to)
         except errors.SceneError:
             raise
         except errors.FrameError as failed:
+            if failed.failure_class is errors.FailureClass.OUT_OF_MEMORY and self._open:
+                self._lean.add(self._open[0])
             if shutil.disk_usage(self._scratch).free < _LEAST_FREE:
                 raise self._disk_failure("it is full", failed.log_tail) from failed
             raise
@@ -147,9 +159,9 @@ class BlenderRenderer:
             return self._blender
         await self.close()
         with self._own_disk():
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(self._home, ignore_errors=True)
             self._blender = await Blender.start(
-                self._programs[version], scratch=self._scratch, bounds=self._bounds
+                self._programs[version], scratch=self._home, bounds=self._bounds
             )
         self._version = version
         return self._blender

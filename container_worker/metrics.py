@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import prometheus_client
 
+from blendrop import ports
+
 _FRAME_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)  # seconds
 _LOAD_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900)  # seconds
 
 
-class Metrics:
+class Metrics(ports.StorageCalls):
     """The counters of one worker, in a registry of their own."""
 
     content_type = prometheus_client.CONTENT_TYPE_LATEST
@@ -59,10 +61,20 @@ class Metrics:
             "Memory of the Blender that runs; 0 while none does.",
             registry=registry,
         )
+        self._storage_calls = prometheus_client.Counter(
+            "blendrop_worker_storage_calls",
+            "Requests to the storage account, as it bills them.",
+            ("service", "operation", "status"),
+            registry=registry,
+        )
         # So that what has not happened yet is 0, and not missing.
         self.frames.labels("done", "")
         for result in ("renewed", "failed"):
             self.renewals.labels(result)
+
+    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
+        """A request was sent to the storage account, and answered so; 0: it was not."""
+        self._storage_calls.labels(service, operation, str(status)).inc()
 
     def watch_memory(self, memory: Callable[[], int]) -> None:
         """Let the gauge of Blender's memory ask when it is scraped."""

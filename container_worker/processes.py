@@ -65,8 +65,12 @@ def memory(*pids: int) -> int:
     page = os.sysconf("SC_PAGE_SIZE")
     total = 0
     for one in pids:
-        with contextlib.suppress(OSError, IndexError):  # it has ended
-            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * page
+        # Ten times in a second: plain calls cost a third of what `pathlib` does.
+        with (
+            contextlib.suppress(OSError, IndexError),  # it has ended
+            open(f"/proc/{one}/statm", "rb", buffering=0) as statm,  # noqa: PTH123
+        ):
+            total += int(statm.read().split()[1]) * page
     return total
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.usecases import render
+from blendrop.usecases.handover import Stage
 from blendrop.usecases.render_frames import Rendering
 
 log = structlog.stdlib.get_logger(__name__)
@@ -67,65 +68,127 @@ async def run(
     grace_seconds: float,
     failed_jobs: int,
 ) -> None:
-    """Attend to messages, one at a time, until asked to stop, or idle for `idle_seconds` (0: ever).
+    """Attend to messages until asked to stop, or idle for `idle_seconds` (0: never leave).
 
-    After a stop was asked for, the frame in hand has `grace_seconds` to finish.
+    One at a time has Blender; the next is received as the last frame of the one before is about to
+    end. After a stop was asked for, the frame in hand has `grace_seconds` to finish.
 
     Raises:
         UnfitWorkerError: batches of `failed_jobs` jobs in a row came to nothing here.
     """
-    fitness = _Fitness(failed_jobs)
+    hands = _Hands(world, stopping, grace_seconds, _Fitness(failed_jobs))
     idle_since = world.clock.elapsed()
     pause = poll_seconds
-    while not stopping.requested.is_set():
-        since = world.clock.elapsed()
-        try:
-            delivery = await world.queue.receive(lease=world.lease)
-            if delivery is not None:
-                fitness.note(await _attend(world, stopping, delivery, since, grace_seconds))
-                idle_since = world.clock.elapsed()
-        except errors.UnavailableError as away:
-            world.progress.waiting(str(away))
-            log.warning("storage_unavailable", reason=str(away), retry_in=pause)
-            await stopping.wait(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-            continue
-        pause = poll_seconds
-        world.progress.waiting("")
-        if delivery is None:
-            if idle_seconds and world.clock.elapsed() - idle_since >= idle_seconds:
-                log.info("worker_leaves", reason=f"no message for {idle_seconds} s")
-                return
-            await stopping.wait(poll_seconds)
-
-
-async def _attend(
-    world: Rendering,
-    stopping: Stopping,
-    delivery: ports.Delivery,
-    since: float,
-    grace_seconds: float,
-) -> render.Attended | None:
-    """Return what became of the message; None if the grace was over before it was done."""
-    outcome = str(render.Outcome.STOPPED)
-    attending = asyncio.create_task(render.attend(world, delivery, since=since))
-    stop_requested = asyncio.create_task(stopping.requested.wait())
     try:
-        await asyncio.wait({attending, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
-        if not attending.done():
-            await asyncio.wait({attending}, timeout=grace_seconds)
-        if not attending.done():
-            log.warning("grace_over", reason=f"the frame took longer than {grace_seconds} s")
+        while not stopping.requested.is_set():
+            since = world.clock.elapsed()
+            try:
+                delivery = await world.queue.receive(lease=world.lease)
+                if delivery is not None:
+                    await hands.take(delivery, since)
+                await hands.note_ended()
+            except errors.UnavailableError as away:
+                world.progress.waiting(str(away))
+                log.warning("storage_unavailable", reason=str(away), retry_in=pause)
+                await stopping.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            pause = poll_seconds
+            world.progress.waiting("")
+            if delivery is not None or hands.full:
+                idle_since = world.clock.elapsed()
+            if delivery is None and hands.full:
+                await hands.one_ended()  # until then Blender would not be free for another
+            elif delivery is None:
+                if idle_seconds and world.clock.elapsed() - idle_since >= idle_seconds:
+                    log.info("worker_leaves", reason=f"no message for {idle_seconds} s")
+                    return
+                await stopping.wait(poll_seconds)
+    finally:
+        await hands.emptied()
+
+
+class _Hands:
+    """The messages that are attended to: the one with Blender, and one before or after it."""
+
+    def __init__(
+        self, world: Rendering, stopping: Stopping, grace_seconds: float, fitness: _Fitness
+    ) -> None:
+        self._world = world
+        self._stopping = stopping
+        self._grace_seconds = grace_seconds
+        self._fitness = fitness
+        self._attending: list[asyncio.Task[render.Attended | None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether anything is attended to."""
+        return bool(self._attending)
+
+    async def take(self, delivery: ports.Delivery, since: float) -> None:
+        """Attend to a message; return when it is time to receive the next.
+
+        Raises:
+            UnavailableError: the storage or the frame share is away.
+            UnfitWorkerError: batches of too many jobs came to nothing.
+        """
+        stage = Stage()
+        attending = asyncio.create_task(self._attend(delivery, since, stage))
+        self._attending.append(attending)
+        soon = asyncio.create_task(stage.nearly_through.wait())
+        await asyncio.wait({attending, soon}, return_when=asyncio.FIRST_COMPLETED)
+        soon.cancel()
+        if before := self._attending[:-1]:
+            await asyncio.wait(before)
+        await self.note_ended()
+
+    async def note_ended(self) -> None:
+        """Take what has ended into account. Raises as `take` does."""
+        for one in [one for one in self._attending if one.done()]:
+            self._attending.remove(one)
+            self._fitness.note(one.result())
+
+    async def one_ended(self) -> None:
+        """Return when something that is attended to has ended."""
+        await asyncio.wait(self._attending, return_when=asyncio.FIRST_COMPLETED)
+
+    async def emptied(self) -> None:
+        """Return when nothing is attended to any more; given up at once unless a stop was asked."""
+        if not self._attending:
+            return
+        if not self._stopping.requested.is_set():
+            for one in self._attending:
+                one.cancel()
+        await asyncio.wait(self._attending)
+
+    async def _attend(
+        self, delivery: ports.Delivery, since: float, stage: Stage
+    ) -> render.Attended | None:
+        """Return what became of the message; None if the grace was over before it was done."""
+        world, outcome = self._world, str(render.Outcome.STOPPED)
+        attending = asyncio.create_task(render.attend(world, delivery, since=since, stage=stage))
+        stop_requested = asyncio.create_task(self._stopping.requested.wait())
+        try:
+            await asyncio.wait({attending, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
+            if not attending.done() and stage.begun:
+                await asyncio.wait({attending}, timeout=self._grace_seconds)
+                if not attending.done():
+                    log.warning(
+                        "grace_over", reason=f"the frame took longer than {self._grace_seconds} s"
+                    )
             attending.cancel()
             await asyncio.wait({attending})
-        if attending.cancelled():
-            return None
-        outcome = "unavailable"  # unless there is a result
-        attended = attending.result()
-        outcome = attended.outcome
-        log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
-        return attended
-    finally:
-        stop_requested.cancel()
-        attending.cancel()
-        world.progress.message_left(outcome)
+            if attending.cancelled():
+                return None
+            outcome = "unavailable"  # unless there is a result
+            attended = attending.result()
+            outcome = attended.outcome
+            log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
+            return attended
+        finally:
+            stop_requested.cancel()
+            attending.cancel()
+            await asyncio.wait({attending})
+            me = asyncio.current_task()
+            others = [one for one in self._attending if one is not me and not one.done()]
+            world.progress.message_left(outcome, idle=not others)

@@ -22,12 +22,17 @@ _STEM_BYTES = 200
 
 
 class SceneCache:
-    """Scenes as files in a folder of `largest` bytes, plus the one in use if it is larger."""
+    """Scenes as files in a folder of `largest` bytes, plus the one in use if it is larger.
+
+    The next one is fetched while the last is still rendered: that one is kept, whatever its size.
+    """
 
     def __init__(self, store: ports.SceneStore, folder: Path, *, largest: int) -> None:
         self._store = store
         self._folder = folder
         self._largest = largest
+        self._one_at_a_time = asyncio.Lock()
+        self._last: Path | None = None  # that was asked for, and may be open
 
     async def path_of(self, scene: jobs.SceneRef) -> Path:
         """Return the file with exactly that version's bytes, downloading it if it is not there.
@@ -37,6 +42,12 @@ class SceneCache:
             NotFoundError: it is gone.
             UnavailableError: the store is away, or the disk is full.
         """
+        async with self._one_at_a_time:
+            path = await self._path_of(scene)
+            self._last = path
+            return path
+
+    async def _path_of(self, scene: jobs.SceneRef) -> Path:
         digest = hashlib.sha256(f"{scene.name}\n{scene.etag}".encode()).hexdigest()[:32]
         path = self._folder / digest / f"{_stem(scene.name)}.blend"
         if await asyncio.to_thread(self._have, path, scene.size):
@@ -69,6 +80,8 @@ class SceneCache:
         for file in by_age:
             if total + size <= self._largest:
                 return
+            if file == self._last:
+                continue
             total -= file.stat().st_size
             file.unlink()
             with contextlib.suppress(OSError):  # a download that was cut off may lie there still

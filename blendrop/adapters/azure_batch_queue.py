@@ -26,9 +26,15 @@ class AzureBatchQueue:
     """Carries out `ports.BatchQueue` with Azure Queue Storage."""
 
     def __init__(
-        self, clients: Clients, *, queues: Mapping[priorities.Priority, str], poison_queue: str
+        self,
+        clients: Clients,
+        *,
+        queues: Mapping[priorities.Priority, str],
+        poison_queue: str,
+        clock: ports.Clock,
     ) -> None:
         self._clients = clients
+        self._clock = clock
         self._names = queues
         self._poison_name = poison_queue
         self._turns = priorities.Turns()
@@ -56,7 +62,8 @@ class AzureBatchQueue:
 
     async def receive(self, *, lease: datetime.timedelta) -> ports.Delivery | None:
         """Take one message, hidden from others for as long as `lease`; None if there is none."""
-        for priority in self._turns.order():
+        now = self._clock.elapsed()
+        for priority in self._turns.order(now):
             with translated(f"receive from {self._names[priority]}"):
                 message = await self._queue(priority).receive_message(
                     visibility_timeout=_seconds(lease)
@@ -71,6 +78,7 @@ class AzureBatchQueue:
                     inserted=message.inserted_on,
                     priority=priority,
                 )
+            self._turns.found_none(priority, now)
         return None
 
     async def renew(self, delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:

@@ -142,6 +142,18 @@ class AzureJobTable:
             async for entity in self._table.query_entities(query):
                 yield _versioned(batches.Batch, entity)
 
+    async def batches_from(
+        self, job_id: str, number: int, *, count: int
+    ) -> Sequence[ports.Versioned[batches.Batch]]:
+        """Return those of a job's batches that have `number` or one of the `count - 1` after it."""
+        first, end = (job_entities.batch_key(one) for one in (number, number + count))
+        query = f"PartitionKey eq '{_quoted(job_id)}' and RowKey ge '{first}' and RowKey lt '{end}'"
+        with translated(f"read batches of job {job_id} from {number} on"):
+            return [
+                _versioned(batches.Batch, entity)
+                async for entity in self._table.query_entities(query)
+            ]
+
     async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
         """Tell whether a job has a batch in one of `states`, without reading them all."""
         with translated(f"look for batches of job {job_id}"):

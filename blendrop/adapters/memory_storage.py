@@ -109,13 +109,14 @@ class MemoryBatchQueue:
 
     async def receive(self, *, lease: datetime.timedelta) -> ports.Delivery | None:
         """Take one message, hidden from others for as long as `lease`; None if there is none."""
-        now = self.clock.now()
-        for priority in self._turns.order():
+        now, elapsed = self.clock.now(), self.clock.elapsed()
+        for priority in self._turns.order(elapsed):
             for message_id, message in self._messages.items():
                 if message.visible <= now and message.priority == priority:
                     message.dequeued += 1
                     self._turns.took(priority)
                     return self._hidden(message_id, message, lease)
+            self._turns.found_none(priority, elapsed)
         return None
 
     async def renew(self, delivery: ports.Delivery, *, lease: datetime.timedelta) -> ports.Delivery:
@@ -253,6 +254,13 @@ class MemoryJobTable:
                 found = self._get(batches.Batch, partition, key)
                 if not states or found.row.state in states:
                     yield found
+
+    async def batches_from(
+        self, job_id: str, number: int, *, count: int
+    ) -> Sequence[ports.Versioned[batches.Batch]]:
+        """Return those of a job's batches that have `number` or one of the `count - 1` after it."""
+        keys = [(job_id, job_entities.batch_key(one)) for one in range(number, number + count)]
+        return [self._get(batches.Batch, *key) for key in keys if key in self._entities]
 
     async def has_batches(self, job_id: str, *, states: Collection[batches.BatchState]) -> bool:
         """Tell whether a job has a batch in one of `states`, without reading them all."""

@@ -13,13 +13,13 @@ from collections.abc import Coroutine
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, events
+from blendrop.domain import batches, events, jobs
 from blendrop.usecases.ledger import Ledger
 
 log = structlog.stdlib.get_logger(__name__)
 
 # A lease is renewed when a third of it is over: two renewals may fail before it is lost.
-_RENEWALS_PER_LEASE = 3
+RENEWALS_PER_LEASE = 3
 
 
 class Lease:
@@ -53,6 +53,11 @@ class Lease:
         self._changing = asyncio.Lock()
         self._progress = progress
         self._ledger = ledger
+        self._job_seen = False
+
+    def runs(self) -> bool:
+        """Tell whether its time has not run out."""
+        return self._clock.elapsed() < self._ends
 
     def check(self) -> None:
         """Return if the lease still runs. A process that was paused learns here that it is over.
@@ -60,7 +65,7 @@ class Lease:
         Raises:
             LeaseLostError: its time ran out.
         """
-        if self._clock.elapsed() >= self._ends:
+        if not self.runs():
             raise errors.LeaseLostError(
                 f"the lease on batch {self.batch.number} of job {self.batch.job} ran out before "
                 "it was renewed"
@@ -72,7 +77,7 @@ class Lease:
         Raises:
             LeaseLostError: a renewal was refused, or none succeeded in time.
         """
-        interval = self._length.total_seconds() / _RENEWALS_PER_LEASE
+        interval = self._length.total_seconds() / RENEWALS_PER_LEASE
         while True:
             await self._clock.sleep(interval)
             try:
@@ -93,6 +98,7 @@ class Lease:
             self.check()
             asked = self._clock.elapsed()
             self._delivery = await self._queue.renew(self._delivery, lease=self._length)
+            await self._see_job()
             until = self._clock.now() + self._length
             written = await self._write_held(self.batch.renewed(lease_until=until))
             # Only what renewing changes: frames may have been done since the row was sent.
@@ -105,6 +111,17 @@ class Lease:
             self.batch = self.batch.model_copy(update=kept)
             self._ends = asked + self._length.total_seconds()
             self._progress.lease_renewed()
+
+    async def _see_job(self) -> None:
+        """Learn, once, of a pause that came between the read of the job's row and the claim.
+
+        Whoever pauses a job marks the batches that are held: this one was not yet.
+        """
+        if not self._job_seen:
+            job = (await self._jobs.get_job(self.batch.job)).row
+            if job.state is jobs.JobState.PAUSED:
+                self.batch = self.batch.model_copy(update={"pause_requested": True})
+            self._job_seen = True
 
     async def guard(self, work: Coroutine[None, None, None]) -> None:
         """Do the work while renewing; end it at once when the lease is lost, or on cancellation.

@@ -6,6 +6,7 @@ message, last.
 """
 
 import asyncio
+import contextlib
 import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import structlog
 from blendrop import errors, ports
 from blendrop.domain import batches, events, frames, jobs, messages
 from blendrop.usecases import budget, render_frames, settle
+from blendrop.usecases.handover import Stage, Waiting
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.render_frames import Rendering
 
@@ -46,42 +48,145 @@ class Attended:
     frames_done: int = 0  # in this attempt
 
 
-async def attend(world: Rendering, delivery: ports.Delivery, *, since: float) -> Attended:
+@dataclass(frozen=True)
+class _Found:
+    """A batch that may be claimed, by what its rows say."""
+
+    job: ports.Versioned[jobs.Job]
+    batch: ports.Versioned[batches.Batch]
+    done: set[int]
+    fresh: bool  # the rows were read for this message, and not remembered
+
+
+async def attend(
+    world: Rendering, delivery: ports.Delivery, *, since: float, stage: Stage | None = None
+) -> Attended:
     """Carry out one message; `since` is the clock's elapsed time when its lease began.
+
+    As long as another attempt has Blender, the message is only looked at and kept hidden. Cancelled
+    before its stage has begun, it is given back at once.
 
     Raises:
         UnavailableError: the storage or the frame share is away; the message comes back by itself.
     """
+    stage = stage or Stage()
     try:
         message = messages.decode(delivery.body)
-        job = await world.jobs.get_job(message.job)
-        if job.row.deleted:
-            await world.queue.delete(delivery)
-            log.info("message_obsolete", reason="its job was deleted", job=message.job)
-            return Attended(Outcome.OBSOLETE, message.job)
-        standing = await world.jobs.get_batch(message.job, message.batch)
-    except (errors.UnreadableMessageError, errors.NotFoundError) as unusable:
-        log.error("message_parked", reason=str(unusable), message_id=delivery.message_id)
-        await world.queue.park(delivery, reason=str(unusable))
-        return Attended(Outcome.PARKED)
+    except errors.UnreadableMessageError as unreadable:
+        return await _parked(world, delivery, unreadable)
+    waiting = Waiting(world.queue, world.clock, delivery, lease=world.lease, since=since)
     with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
-        if (outcome := await _turned_away(world, delivery, job.row, standing)) is not None:
+        try:
+            found = await _found(world, delivery, message)
+            if isinstance(found, Attended):
+                return found
+            scene = found.job.row.scene
+            _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
+        except errors.LeaseLostError as lost:
+            log.warning("lease_lost", reason=str(lost))
+            return Attended(Outcome.LEASE_LOST, message.job)
+        except asyncio.CancelledError:
+            await waiting.give_back()
+            raise
+        stage.begun = True
+        async with contextlib.AsyncExitStack() as with_blender:
+            with_blender.callback(world.handover.blender.release)
+            claimed = await _claimed(world, waiting, message, found)
+            if isinstance(claimed, Attended):
+                return claimed
+            lease, found = claimed
+            left = len(lease.batch.frame_numbers()) - len(found.done)
+            world.progress.batch_claimed(lease.batch, frames_left=left)
+            with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
+                outcome = await _attempt(world, lease, found, stage, with_blender)
+        if outcome is not Outcome.DONE:
+            world.known.forget()
+        return Attended(outcome, message.job, lease.batch.frames_done - len(found.done))
+
+
+async def _parked(world: Rendering, delivery: ports.Delivery, why: Exception) -> Attended:
+    log.error("message_parked", reason=str(why), message_id=delivery.message_id)
+    await world.queue.park(delivery, reason=str(why))
+    return Attended(Outcome.PARKED)
+
+
+async def _found(
+    world: Rendering, delivery: ports.Delivery, message: messages.BatchMessage
+) -> _Found | Attended:
+    """Return what may be claimed; if nothing may, what became of the message."""
+    known = world.known
+    for last_look in (False, True):
+        now = world.clock.elapsed()
+        try:
+            job, as_of = await known.job(world.jobs, message.job, now=now)
+            if job.row.deleted:
+                await world.queue.delete(delivery)
+                log.info("message_obsolete", reason="its job was deleted")
+                return Attended(Outcome.OBSOLETE, message.job)
+            batch, read = await known.batch(world.jobs, message.job, message.batch)
+        except errors.NotFoundError as gone:
+            if last_look:
+                return await _parked(world, delivery, gone)
+            known.forget()
+            continue
+        fresh = read and as_of == now
+        if not fresh and _why_not(job.row, delivery):
+            known.forget()  # a message is not left for what is only remembered
+            continue
+        if (outcome := await _turned_away(world, delivery, job.row, batch)) is not None:
             return Attended(outcome, message.job)
         try:
-            done = await _frames_done(world, job.row, standing.row)
+            done = await _frames_done(world, job.row, batch.row)
         except errors.UnavailableError as away:
-            await _say_why(world, standing, str(away))
+            await _say_why(world, batch, str(away))
             raise
-        try:
-            lease = await _claim(world, delivery, standing, done, since)
-        except errors.ConflictError:
-            log.info("batch_held", reason="another worker claimed it at the same moment")
-            return Attended(Outcome.HELD, message.job)
-        left = len(lease.batch.frame_numbers()) - len(done)
-        world.progress.batch_claimed(lease.batch, frames_left=left)
-        with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
-            outcome = await _attempt(world, lease, job, done)
-        return Attended(outcome, message.job, lease.batch.frames_done - len(done))
+        return _Found(job, batch, done, fresh)
+    raise AssertionError("the last look is a fresh one")
+
+
+async def _until_blender_is_free(
+    world: Rendering, waiting: Waiting, scene: jobs.SceneRef
+) -> asyncio.Task[None] | None:
+    """Return with Blender, and with what fetches the scene if another attempt had it until now."""
+    if not world.handover.blender.locked():
+        await waiting.until_free(world.handover.blender)
+        return None  # it is fetched once the batch is claimed
+    fetching = asyncio.create_task(_fetched_ahead(world, scene))
+    try:
+        await waiting.until_free(world.handover.blender)
+    except BaseException:
+        fetching.cancel()
+        raise
+    return fetching
+
+
+async def _fetched_ahead(world: Rendering, scene: jobs.SceneRef) -> None:
+    try:
+        await world.scenes.path_of(scene)
+    except errors.BlendropError as failed:
+        log.info("scene_not_fetched_ahead", reason=f"{failed}; it is tried again in its turn")
+
+
+async def _claimed(
+    world: Rendering, waiting: Waiting, message: messages.BatchMessage, found: _Found
+) -> tuple[Lease, _Found] | Attended:
+    """Claim the batch; if that is refused, look anew at rows that were remembered."""
+    async with world.handover.claiming:
+        while True:
+            try:
+                lease = await _claim(world, waiting, found)
+            except (errors.ConflictError, errors.NotFoundError):
+                world.known.forget()
+                if found.fresh:
+                    log.info("batch_held", reason="another worker claimed it at the same moment")
+                    return Attended(Outcome.HELD, message.job)
+            else:
+                world.handover.took(lease)
+                return lease, found
+            again = await _found(world, waiting.delivery, message)
+            if isinstance(again, Attended):
+                return again
+            found = again
 
 
 async def _turned_away(
@@ -147,23 +252,17 @@ async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) ->
     return {names[name] for name in await world.share.frames_done(job.id, names)}
 
 
-async def _claim(
-    world: Rendering,
-    delivery: ports.Delivery,
-    standing: ports.Versioned[batches.Batch],
-    done: Collection[int],
-    since: float,
-) -> Lease:
-    batch = standing.row
+async def _claim(world: Rendering, waiting: Waiting, found: _Found) -> Lease:
+    batch, done = found.batch.row, found.done
     event = None
     if batch.state is batches.BatchState.RENDERING:
         event = _event(world, events.EventKind.WORKER_LOST, _lost(batch))
         batch = _with_lost_worker(batch, done)
     batch = batch.with_done(done).claimed(world.worker, lease_until=world.clock.now() + world.lease)
-    charge = world.ledger.before(batch, until=since)
+    charge = world.ledger.before(batch, until=waiting.since)
     try:
         claimed = await world.jobs.replace_batch(
-            batch.waited_for(charge.used), etag=standing.etag, event=event
+            batch.waited_for(charge.used), etag=found.batch.etag, event=event
         )
     except BaseException:
         world.ledger.let_go(batch)
@@ -173,10 +272,10 @@ async def _claim(
         jobs=world.jobs,
         queue=world.queue,
         clock=world.clock,
-        delivery=delivery,
+        delivery=waiting.delivery,
         claimed=claimed,
         length=world.lease,
-        since=since,
+        since=waiting.since,
         progress=world.progress,
         ledger=world.ledger,
     )
@@ -193,8 +292,9 @@ def _event(world: Rendering, kind: events.EventKind, reason: str) -> events.JobE
 def _with_lost_worker(batch: batches.Batch, done: Collection[int]) -> batches.Batch:
     """Count an attempt against the frame that the vanished worker had in hand.
 
-    Frames are rendered in order, so it is the first that is missing. It may be what ended the
-    worker (out of memory, say), and must not end one after the other for ever.
+    Frames are rendered in order, so it is the first that is missing, or the one after it if that
+    one was still being verified: then the next attempt shows which. It may be what ended the worker
+    (out of memory, say), and must not end one after the other for ever.
     """
     in_hand = next((one for one in batch.frame_numbers() if one not in done), None)
     if in_hand is None:
@@ -212,17 +312,26 @@ def _with_lost_worker(batch: batches.Batch, done: Collection[int]) -> batches.Ba
 
 
 async def _attempt(
-    world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], done: Collection[int]
+    world: Rendering,
+    lease: Lease,
+    found: _Found,
+    stage: Stage,
+    with_blender: contextlib.AsyncExitStack,
 ) -> Outcome:
     try:
         try:
-            await lease.guard(render_frames.missing(world, lease, job, done))
+            await lease.guard(render_frames.missing(world, lease, found.job, found.done, stage))
         except errors.SceneError as unusable:
             reason = f"{unusable.reason}. {unusable.remedy}."
             return await _fail_job(world, lease, reason)
+        finally:
+            world.handover.lets_go(lease)
+            await with_blender.aclose()  # the next attempt may have it
         if reason := await _reason_to_stop(world, lease.batch):
             return await _fail_job(world, lease, reason)
-        await budget.keep_within(world, lease.batch, job.row)
+        if found.job.row.settings.max_cost is not None:
+            world.known.forget()  # the job may be held in what follows
+        await budget.keep_within(world, lease.batch, found.job.row)
         return await _conclude(world, lease)
     except errors.LeaseLostError as lost:
         log.warning("lease_lost", reason=str(lost))
@@ -295,7 +404,8 @@ async def _conclude(world: Rendering, lease: Lease) -> Outcome:
         await lease.record(batches.BatchState.FAILED, event=event)
     else:
         await lease.record(batches.BatchState.DONE)
-    await settle.job(world, batch.job, by=world.worker)
+    if not await world.handover.goes_on_with(batch.job):
+        await settle.job(world, batch.job, by=world.worker)
     await lease.delete_message()
     if failed_for_good:
         log.error("batch_failed", frames=frames.canonical(one.frame for one in failed_for_good))

@@ -1,12 +1,14 @@
 """How are the frames of a claimed batch rendered?
 
 For every frame that has no file with its final name yet: render it on the worker's own disk, verify
-it, publish it. A frame that fails is counted, and the next one is rendered.
+it, publish it. A frame that fails is counted, and the next one is rendered. Blender renders a frame
+while the one before is verified and published, and is never further ahead than that.
 """
 
+import asyncio
 import datetime
 import functools
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +16,9 @@ from typing import TypeVar
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, circuit_breaker, costs, events, frames, jobs
+from blendrop.domain import batches, circuit_breaker, costs, events, frames, images, jobs
+from blendrop.usecases.handover import Handover, Stage
+from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.ledger import Ledger
 
@@ -23,6 +27,9 @@ log = structlog.stdlib.get_logger(__name__)
 _MISSING_SHOWN = 10
 _LOG_TAIL = 2_000  # characters, so that a batch row stays small
 _FIRST_PATIENCE, _LONGEST_PATIENCE = 1.0, 30.0  # seconds between two tries
+# How long before Blender is free the next message is received: time for the calls and for some of
+# the next scene, and not long enough for another worker to miss the message.
+_AHEAD = 2.0  # seconds
 Result = TypeVar("Result")
 
 
@@ -48,8 +55,10 @@ class Rendering:
     largest_image: int  # pixels
     ledger: Ledger  # of what this worker uses
     prices: costs.PriceTable
+    known: KnownRows
     progress: ports.Progress = field(default_factory=ports.Progress)
     left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
+    handover: Handover = field(default_factory=Handover)
 
     def leaves_to_others(self, batch: batches.Batch) -> bool:
         """Tell whether a batch whose last attempt failed here should be tried elsewhere first.
@@ -80,7 +89,11 @@ def for_good(world: Rendering, failure: batches.FrameFailure | None) -> bool:
 
 
 async def missing(
-    world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], done: Collection[int]
+    world: Rendering,
+    lease: Lease,
+    job: ports.Versioned[jobs.Job],
+    done: Collection[int],
+    stage: Stage,
 ) -> None:
     """Render every frame of the batch that is neither done nor failed for good."""
     wanted = [
@@ -91,6 +104,27 @@ async def missing(
     if not wanted:
         return
     path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
+    try:
+        async with asyncio.TaskGroup() as beside:
+            await _one_after_the_other(
+                world, lease, job, path, wanted=wanted, stage=stage, beside=beside
+            )
+    except BaseExceptionGroup as several:
+        # The first to fail cancelled the others: the render, or what goes on beside it.
+        raise several.exceptions[0] from None
+
+
+async def _one_after_the_other(
+    world: Rendering,
+    lease: Lease,
+    job: ports.Versioned[jobs.Job],
+    path: Path,
+    *,
+    wanted: Sequence[int],
+    stage: Stage,
+    beside: asyncio.TaskGroup,
+) -> None:
+    finishing: asyncio.Task[None] | None = None
     for frame in wanted:
         if world.stopping() or lease.batch.pause_requested:
             break
@@ -100,18 +134,67 @@ async def missing(
         try:
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
-            await _render_frame(world, lease, job.row, frame, report=report)
+            name = frames.file_name(job.row.frame_pattern, frame)
+            if frame == wanted[-1]:
+                rendered = await _last(world, lease.batch, stage, frame, name)
+            else:
+                rendered = await world.renderer.render(frame, name)
         except errors.SceneError:
             raise
         except errors.FrameError as failed:
-            log.warning(
-                "frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed)
+            printed = world.renderer.last_log()
+            seconds = world.clock.elapsed() - began
+            if job.row.frame_pattern:
+                name = frames.file_name(job.row.frame_pattern, frame)
+                await _keep_log(world, lease, job.row, name, printed)
+            _count_failure(world, lease, frame, failed, seconds=seconds)
+            continue
+        printed = world.renderer.last_log()
+        if finishing is not None:
+            await finishing
+        finishing = beside.create_task(
+            _finish(
+                world,
+                lease,
+                job.row,
+                rendered,
+                frame=frame,
+                name=name,
+                image=report.image,
+                printed=printed,
             )
-            lease.batch = lease.batch.with_failure(
-                _failure(world, lease.batch, frame, failed),
-                seconds=world.clock.elapsed() - began,
-            )
-            world.progress.frame_failed(frame, failed.failure_class)
+        )
+
+
+async def _last(
+    world: Rendering, batch: batches.Batch, stage: Stage, frame: int, name: str
+) -> ports.RenderedFrame:
+    """Render the last frame of a batch; say shortly before it ends that it will."""
+    known = list(batch.frame_seconds.values())
+
+    async def say() -> None:
+        # It may take as long as the one before, if there was one.
+        if known and known[-1] > _AHEAD:
+            await world.clock.sleep(known[-1] - _AHEAD)
+        if known:
+            stage.nearly_through.set()
+
+    saying = asyncio.create_task(say())
+    try:
+        rendered = await world.renderer.render(frame, name)
+    finally:
+        saying.cancel()
+    stage.nearly_through.set()
+    return rendered
+
+
+def _count_failure(
+    world: Rendering, lease: Lease, frame: int, failed: errors.FrameError, *, seconds: float
+) -> None:
+    log.warning("frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed))
+    failure = _failure(world, lease.batch, frame, failed)
+    lease.batch = lease.batch.with_failure(failure, seconds=seconds)
+    world.progress.frame_failed(frame, failed.failure_class)
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -158,6 +241,7 @@ async def _started(
     world: Rendering, lease: Lease, job: ports.Versioned[jobs.Job], report: ports.SceneReport
 ) -> ports.Versioned[jobs.Job]:
     """Note on the job that it renders, and what its files are called: the first worker decides."""
+    begun = job
     while not job.row.frame_pattern or job.row.state is jobs.JobState.QUEUED:
         changed, event = job.row, None
         if not changed.frame_pattern:
@@ -169,6 +253,8 @@ async def _started(
             event = changed.event(by=world.worker)
         change = functools.partial(_replaced_or_read, world, changed, job.etag, event)
         job = await _patiently(world, lease, change)
+    if job is not begun:
+        world.known.note(job)
     return job
 
 
@@ -181,22 +267,25 @@ async def _replaced_or_read(
         return await world.jobs.get_job(changed.id)
 
 
-async def _render_frame(
+async def _finish(
     world: Rendering,
     lease: Lease,
     job: jobs.Job,
-    frame: int,
+    rendered: ports.RenderedFrame,
     *,
-    report: ports.SceneReport,
+    frame: int,
+    name: str,
+    image: images.ExpectedImage,
+    printed: str,
 ) -> None:
-    name = frames.file_name(job.frame_pattern, frame)
+    """Verify a frame and publish it, or count it as failed, while Blender renders the next."""
     try:
-        rendered = await world.renderer.render(frame, name)
-        flags = await world.verifier.verify(rendered.path, report.image)
-    except errors.FrameError:
-        await _keep_log(world, lease, job, name)
-        raise
-    await _keep_log(world, lease, job, name)
+        flags = await world.verifier.verify(rendered.path, image)
+    except errors.FrameError as failed:
+        await _keep_log(world, lease, job, name, printed)
+        _count_failure(world, lease, frame, failed, seconds=rendered.seconds)
+        return
+    await _keep_log(world, lease, job, name, printed)
     for extra in rendered.extra_files:
         keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
         await _patiently(world, lease, keep)
@@ -220,8 +309,7 @@ async def _keep_preview(world: Rendering, job: jobs.Job, display: Path, name: st
         log.warning("preview_failed", name=name, reason=str(failed))
 
 
-async def _keep_log(world: Rendering, lease: Lease, job: jobs.Job, name: str) -> None:
-    printed = world.renderer.last_log()
+async def _keep_log(world: Rendering, lease: Lease, job: jobs.Job, name: str, printed: str) -> None:
     await _patiently(
         world, lease, lambda: world.share.keep_log(job.id, f"logs/{name}.log", printed)
     )

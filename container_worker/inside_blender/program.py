@@ -4,7 +4,8 @@ Run as `blender -b … --python program.py -- --pipe R W --device D`, or by a Py
 `bpy` module as `python program.py --pipe R W --device D`. R and W are file descriptors, D is what
 Cycles renders on; every message is one JSON object on one line:
 
-    load    scene_file, settings       → loaded    what the scene is, with the settings laid over it
+    load    scene_file, settings,      → loaded    what the scene is, with the settings laid over it
+            persistent_data
     render  frame, path                → rendered  the file, how it looks, those of File Output
                                                    nodes, the cost
     quit                               → the process ends
@@ -106,7 +107,11 @@ class Program:
 
     def _answer(self, command: Message) -> Message:
         if command["command"] == "load":
-            return self._load(command["scene_file"], command["settings"])
+            return self._load(
+                command["scene_file"],
+                command["settings"],
+                persistent_data=command["persistent_data"],
+            )
         if command["command"] == "render":
             return self._render(command["frame"], Path(command["path"]))
         raise ValueError(f"unknown command {command['command']!r}")
@@ -114,13 +119,15 @@ class Program:
     def _say_error(self, failure_class: str, reason: str, remedy: str) -> None:
         self._pipe.say("error", **{"class": failure_class, "reason": reason, "remedy": remedy})
 
-    def _load(self, scene_file: str, settings: Message) -> Message:
+    def _load(self, scene_file: str, settings: Message, *, persistent_data: bool) -> Message:
         self._file_outputs = None
         scene_settings.open_file(scene_file)
         # Opening a file removes every handler that is not marked as persistent.
         for handlers in (bpy.app.handlers.render_pre, bpy.app.handlers.render_stats):
             handlers.append(self._report_progress)
-        scene, notes = scene_settings.lay_over(settings, self._device)
+        scene, notes = scene_settings.lay_over(
+            settings, self._device, persistent_data=persistent_data
+        )
         self._scene_name = scene.name
         self._file_outputs = compositor_files.FileOutputs(scene)
         self._python = containment.SkippedPython(scene)

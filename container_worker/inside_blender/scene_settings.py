@@ -116,7 +116,7 @@ def _version_in_file(scene_file: Path) -> tuple[int, ...] | None:
     return tuple(int(group) for group in found.groups() if group) if found else None
 
 
-def lay_over(settings: Settings, device: str) -> tuple[Any, list[str]]:
+def lay_over(settings: Settings, device: str, *, persistent_data: bool) -> tuple[Any, list[str]]:
     """Return the scene to render, with the settings laid over it, and notes for the artist.
 
     Raises:
@@ -134,7 +134,7 @@ def lay_over(settings: Settings, device: str) -> tuple[Any, list[str]]:
     if (percent := settings.get("resolution_percent")) is not None:
         scene.render.resolution_percentage = percent
     notes += image_output.set_format(scene, settings.get("format"))
-    notes += _set_what_a_farm_needs(scene)
+    notes += _set_what_a_farm_needs(scene, persistent_data=persistent_data)
     return scene, notes
 
 
@@ -213,7 +213,7 @@ def _set_samples(scene: Any, samples: int) -> list[str]:
     return []
 
 
-def _set_what_a_farm_needs(scene: Any) -> list[str]:
+def _set_what_a_farm_needs(scene: Any, *, persistent_data: bool) -> list[str]:
     render = scene.render
     render.use_file_extension = True
     render.use_overwrite = True
@@ -225,7 +225,9 @@ def _set_what_a_farm_needs(scene: Any) -> list[str]:
     notes = []
     if render.use_persistent_data and moves:
         notes.append("Persistent data is off, since with motion blur a frame can depend on others")
-    render.use_persistent_data = render.engine == "CYCLES" and not moves
+    if not persistent_data:
+        notes.append("Persistent data is off, since Blender ran out of memory with it")
+    render.use_persistent_data = render.engine == "CYCLES" and not moves and persistent_data
     return notes
 
 

@@ -12,6 +12,7 @@ from blendrop import errors, ports
 from blendrop.adapters.azure_batch_queue import AzureBatchQueue
 from blendrop.adapters.azure_clients import Clients
 from blendrop.adapters.memory_storage import MemoryBatchQueue
+from blendrop.adapters.system_clock import SystemClock
 from blendrop.domain import messages
 from tests.doubles.clock import ManualClock
 
@@ -49,7 +50,10 @@ def contender(
 
     return Contender(
         AzureBatchQueue(
-            clients, queues={"normal": queue, "high": f"{queue}-high"}, poison_queue=poison
+            clients,
+            queues={"normal": queue, "high": f"{queue}-high"},
+            poison_queue=poison,
+            clock=SystemClock(),
         ),
         asyncio.sleep,
         parked,

@@ -10,6 +10,7 @@ from blendrop.adapters.azure_batch_queue import AzureBatchQueue
 from blendrop.adapters.azure_clients import Clients
 from blendrop.adapters.azure_queue_depths import AzureQueueDepths
 from blendrop.adapters.memory_storage import MemoryBatchQueue
+from blendrop.adapters.system_clock import SystemClock
 from blendrop.domain import messages
 from tests.doubles.clock import ManualClock
 
@@ -35,7 +36,10 @@ def contender(
     queue, poison = queue_names
     return Contender(
         AzureBatchQueue(
-            clients, queues={"normal": queue, "high": f"{queue}-high"}, poison_queue=poison
+            clients,
+            queues={"normal": queue, "high": f"{queue}-high"},
+            poison_queue=poison,
+            clock=SystemClock(),
         ),
         AzureQueueDepths(clients, queues={queue: BATCHES, poison: PARKED, f"{queue}-no": PARKED}),
     )

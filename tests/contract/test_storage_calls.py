@@ -54,7 +54,10 @@ async def test_the_calls_of_the_queues(
     clients, calls = counted
     name, poison = queue_names
     queue = AzureBatchQueue(
-        clients, queues={"normal": name, "high": f"{name}-high"}, poison_queue=poison
+        clients,
+        queues={"normal": name, "high": f"{name}-high"},
+        poison_queue=poison,
+        clock=SystemClock(),
     )
     batch_messages = [
         messages.BatchMessage(job=JOB.id, batch=number, frames="1-4") for number in range(3)

@@ -10,6 +10,7 @@ from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
 from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs, usage
 from blendrop.usecases import control, farm, render, show, submit
+from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.ledger import Ledger
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
@@ -115,6 +116,7 @@ class MemoryFarm:
             retry_delay=datetime.timedelta(seconds=10),
             breaker=circuit_breaker.CircuitBreaker(),
             largest_image=1_000_000,
+            known=KnownRows(LEASE / 3),
             left=self._left.setdefault(worker, set()),
             progress=self.progress,
             ledger=self._ledgers.setdefault(worker, Ledger(MACHINE, self.clock)),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from blendrop import errors
+from blendrop import errors, ports
 from blendrop.adapters.frame_images import OpenImageIOVerifier
 from blendrop.domain import images
 from blendrop.domain.job_settings import JobSettings
-from container_worker.blender import Bounds
+from container_worker.blender import Blender, Bounds
 from container_worker.blender_renderer import BlenderRenderer
 from local import blenders, pixel_compare
 
@@ -188,7 +188,41 @@ async def test_a_disk_that_takes_no_folder_fails_the_frame_and_not_the_worker(
 ) -> None:
     """Another worker may have a better one."""
     await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
-    (tmp_path / "blender" / "output").write_text("in the way")
-    with pytest.raises(errors.FrameError, match="File exists") as failed:
+    (tmp_path / "blender" / "frames").write_text("in the way")
+    with pytest.raises(errors.FrameError, match="Not a directory") as failed:
         await renderer.render(1, "1.png")
     assert failed.value.failure_class is errors.FailureClass.WORKER_DISK
+
+
+async def test_persistent_data_changes_no_pixel_and_goes_where_memory_does_not_hold(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Blender ran out of memory, the scene is opened without; its frames are the same."""
+
+    async def frames(folder: Path) -> tuple[ports.SceneReport, list[Path]]:
+        folder.mkdir()
+        report = await renderer.open_scene(scene("filmic"), JobSettings(), version="5.0")
+        kept = []
+        for frame in (1, 2, 3):
+            rendered = await renderer.render(frame, f"{frame}.png")
+            kept.append(Path(shutil.copy(rendered.path, folder)))
+        return report, kept
+
+    plenty, with_it = await frames(tmp_path / "with")
+
+    async def eaten(blender: Blender, frame: int, to: Path) -> dict[str, object]:
+        await blender.kill()
+        raise errors.FrameError(errors.FailureClass.OUT_OF_MEMORY, "it had 900 MiB", "Less")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Blender, "render", eaten)
+        with pytest.raises(errors.FrameError):
+            await renderer.render(4, "4.png")
+    lean, without = await frames(tmp_path / "without")
+
+    notes = [[note for note in report.notes if "memory" in note] for report in (plenty, lean)]
+    assert [len(one) for one in notes] == [0, 1]
+    differences = [
+        pixel_compare.max_difference(*pair) for pair in zip(with_it, without, strict=True)
+    ]
+    assert differences == [0.0, 0.0, 0.0]

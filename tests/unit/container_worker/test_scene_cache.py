@@ -1,5 +1,6 @@
 """Is a scene fetched once, is it the right version, and does the cache keep to its size?"""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -97,6 +98,29 @@ async def test_the_least_recently_used_make_room(store: CountingStore, tmp_path:
     await cache.path_of(third)
     assert paths[0].exists()
     assert not paths[1].exists()
+
+
+async def test_the_scene_that_may_be_open_stays_while_the_next_is_fetched(
+    store: CountingStore, tmp_path: Path
+) -> None:
+    """A Blender that has to be started anew for its last frame opens it again."""
+    cache = SceneCache(store, tmp_path, largest=4)
+    first, second, third = (store.scene(f"{name}.blend", b"1234") for name in "abc")
+    rendered = await cache.path_of(first)
+    fetched = await cache.path_of(second)
+    assert rendered.exists()
+    await cache.path_of(third)
+    assert (rendered.exists(), fetched.exists()) == (False, True)
+
+
+async def test_a_scene_that_is_asked_for_twice_at_once_is_downloaded_once(
+    store: CountingStore, tmp_path: Path
+) -> None:
+    """It is fetched ahead, and its turn comes before that is done."""
+    cache = SceneCache(store, tmp_path, largest=1000)
+    scene = store.scene("a.blend", b"one")
+    paths = await asyncio.gather(cache.path_of(scene), cache.path_of(scene))
+    assert (paths[0], store.downloads) == (paths[1], 1)
 
 
 async def test_a_full_disk_is_said_with_its_remedy(

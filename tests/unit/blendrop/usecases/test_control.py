@@ -1,7 +1,7 @@
 """What happens to a job, its batches, messages and workers when a person steers it?"""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +90,17 @@ async def test_cancelling_at_the_moment_a_message_is_looked_at_ends_no_worker(
         standing.row.moved(jobs.JobState.CANCELLED, reason="asked to", now=farm.clock.now()),
         etag=standing.etag,
     )
-    get_batch = farm.table.get_batch
+    read = farm.table.batches_from
 
-    async def overtaken(job_id: str, number: int) -> ports.Versioned[batches.Batch]:
-        monkeypatch.setattr(farm.table, "get_batch", get_batch)
-        found = await get_batch(job_id, number)
+    async def overtaken(
+        job_id: str, number: int, *, count: int
+    ) -> Sequence[ports.Versioned[batches.Batch]]:
+        monkeypatch.setattr(farm.table, "batches_from", read)
+        found = await read(job_id, number, count=count)
         await control.cancel(world, job_id, by=ANNA)
         return found
 
-    monkeypatch.setattr(farm.table, "get_batch", overtaken)
+    monkeypatch.setattr(farm.table, "batches_from", overtaken)
     assert await farm.work() is Outcome.HELD
     await farm.clock.advance(100)
     assert await farm.work() is Outcome.OBSOLETE

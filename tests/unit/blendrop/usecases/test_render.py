@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -152,16 +152,18 @@ async def test_of_two_claims_at_the_same_moment_one_succeeds(
 ) -> None:
     """The ETag of the row that was looked at decides; the other one renders nothing."""
     job = await farm.queued_job("1-2")
-    get_batch = farm.table.get_batch
+    read = farm.table.batches_from
 
-    async def overtaken(job_id: str, number: int) -> ports.Versioned[batches.Batch]:
-        monkeypatch.setattr(farm.table, "get_batch", get_batch)
-        found = await get_batch(job_id, number)
+    async def overtaken(
+        job_id: str, number: int, *, count: int
+    ) -> Sequence[ports.Versioned[batches.Batch]]:
+        monkeypatch.setattr(farm.table, "batches_from", read)
+        (found,) = await read(job_id, number, count=count)
         claimed = found.row.claimed("w9", lease_until=farm.clock.now() + LEASE)
         await farm.table.replace_batch(claimed, etag=found.etag)
-        return found
+        return [found]
 
-    monkeypatch.setattr(farm.table, "get_batch", overtaken)
+    monkeypatch.setattr(farm.table, "batches_from", overtaken)
     assert await farm.work() is Outcome.HELD
     assert farm.renderer.rendered == []
     assert (await farm.batch(job.id)).worker == "w9"
