@@ -46,13 +46,9 @@ demo: setup ## Render an animation from upload to verified frames (SCENE=file.bl
 up: setup ## Keep the farm running on this machine until Ctrl-C
 	@$(BIN)/python -m local.up
 
-.PHONY: bench-demo
-bench-demo: setup ## Time the farm against plain Blender on the demo's scene
-	@$(BIN)/python -m local.bench_demo
-
-.PHONY: bench-submit
-bench-submit: setup ## Time the submission of 10,000 frames against the storage emulator's own rate
-	@$(BIN)/python -m local.bench_submit
+.PHONY: bench
+bench: setup ## Measure every figure of docs/performance.md (QUICK=1: one round, nothing written)
+	@$(BIN)/python -m local.bench $(if $(QUICK),--quick)
 
 .PHONY: check
 check: .venv/complete ## Lint, formatting, types, import rules, drift of generated files

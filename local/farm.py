@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from blendrop import errors
 from local import azurite, blenders, child_process, farm_storage
 from local.farm_client import FarmClient
@@ -55,7 +57,8 @@ class Farm:
         self._plan = plan
         self._http_port = http_port
         self._functions: child_process.ChildProcess | None = None
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keeping_parts: list[asyncio.Task[None]] = []
+        self._keeping_worker: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, *, beside: Sequence[child_process.ChildProcess] = ()) -> None:
         """Start everything, and wait until uploads are taken and workers wait for them.
@@ -69,13 +72,27 @@ class Farm:
         self._plan.share.mkdir(parents=True, exist_ok=True)
         self._functions = await self._start_functions()
         # The first starts are awaited here, so that a worker that cannot even start says why.
-        for number in range(1, self._plan.workers + 1):
+        await self.scale(self._plan.workers)
+        self._keeping_parts = [
+            asyncio.create_task(part.watch()) for part in (*beside, self._functions)
+        ]
+        await self.beside(self._ready())
+
+    async def scale(self, workers: int) -> None:
+        """Let so many workers run, without waiting until those that are new are ready.
+
+        Their names are `worker-1` and so on; the highest numbers leave first.
+        """
+        for name in list(self.workers)[workers:]:
+            self._keeping_worker.pop(name).cancel()
+            await self.workers.pop(name).stop(grace=_GRACE)
+        for number in range(len(self.workers) + 1, workers + 1):
             name = f"worker-{number}"
             self.workers[name] = await self._start_worker(name)
-        self._keeping = [
-            *(asyncio.create_task(part.watch()) for part in (*beside, self._functions)),
-            *(asyncio.create_task(self._keep_worker(name)) for name in self.workers),
-        ]
+            self._keeping_worker[name] = asyncio.create_task(self._keep_worker(name))
+
+    async def workers_ready(self) -> None:
+        """Return when Blender is warm in every worker. Raises UnavailableError."""
         await self.beside(self._ready())
 
     @property
@@ -89,6 +106,10 @@ class Farm:
         if self._functions is None:
             raise RuntimeError("the farm has not been started")
         return self._functions.process.pid
+
+    @property
+    def _keeping(self) -> list[asyncio.Task[None]]:
+        return [*self._keeping_parts, *self._keeping_worker.values()]
 
     async def beside(self, doing: Coroutine[Any, Any, object]) -> None:
         """Do something as long as the farm runs.
@@ -183,8 +204,8 @@ class Farm:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await _until(self.client.healthy)
-                for worker in list(self.workers.values()):
-                    await _until(functools.partial(_says_ready, worker))
+                for name in list(self.workers):
+                    await _until(functools.partial(_says_ready, self.status_addresses[name]))
         except TimeoutError:
             raise errors.UnavailableError(
                 f"the farm did not start in {_START_SECONDS:g} s; its logs are in "
@@ -226,8 +247,12 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _says_ready(worker: child_process.ChildProcess) -> bool:
-    return "worker_ready" in await asyncio.to_thread(worker.log.read_text, errors="replace")
+async def _says_ready(address: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{address}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
 """What does plain Blender make of an animation, as `blender -b SCENE -o OUT/ -a` would?
 
-Run by a Python that holds bpy, as a program of its own: `python plain_blender.py SCENE FOLDER`.
+Run by a Python that holds bpy, as a program of its own: `python plain_blender.py SCENE FOLDER`, and
+the first and last frame (`-s`, `-e`) if it is not the whole.
 """
 
 import sys
@@ -8,12 +9,14 @@ import sys
 import bpy
 
 
-def main(scene_file: str, folder: str) -> None:
-    """Render the whole animation into a folder."""
+def main(scene_file: str, folder: str, *between: str) -> None:
+    """Render an animation into a folder."""
     bpy.ops.wm.open_mainfile(filepath=scene_file, load_ui=False)
+    if between:
+        bpy.context.scene.frame_start, bpy.context.scene.frame_end = map(int, between)
     bpy.context.scene.render.filepath = f"{folder}/"
     bpy.ops.render.render(animation=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[-2:])
+    main(*sys.argv[1:])

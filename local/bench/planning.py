@@ -5,13 +5,12 @@ has its row and its message, and the storage emulator's own rate for as many mes
 loop of the same SDK.
 """
 
-import argparse
 import asyncio
 import json
 import statistics
-import sys
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -20,51 +19,56 @@ from azure.storage.queue import aio as queues
 
 from blendrop import errors, settings, wiring
 from blendrop.domain import messages
-from local import farm, foreground
+from local import farm
 
-_FOLDER = Path(__file__).resolve().parents[1] / ".farm" / "bench-submit"
+FRAMES, BATCH_SIZE = 10_000, 8
 _AT_ONCE = 32
-_MOST_SECONDS = 2.0
 # The head of a .blend of 5.0, which names frames 1 to 250: nothing is rendered here.
-_SCENE = Path(__file__).resolve().parents[1] / "tests/fixtures/blends/5.0-plain-412900.head"
+_SCENE = Path(__file__).resolve().parents[2] / "tests/fixtures/blends/5.0-plain-412900.head"
 
 
-async def main() -> int:
-    """Print the figures; return 0 if a job is accepted in time."""
-    parser = argparse.ArgumentParser(prog="make bench-submit", description=__doc__)
-    parser.add_argument("--frames", type=int, default=10_000)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    count = -(-chosen.frames // chosen.batch_size)
-    plan = farm.Plan(folder=_FOLDER, share=_FOLDER / "frames", blenders={"5.0": "none"}, workers=0)
-    accepted, planned, raw = [], [], []
+@dataclass(frozen=True)
+class Measured:
+    """Seconds, each the median of several."""
+
+    accepted: float  # from the request to its answer
+    planned: float  # from the request to the last row and message
+    alone: float  # as many messages, and nothing else
+    share: float  # of the emulator's own rate: the median of every round's
+
+    @property
+    def count(self) -> int:
+        """How many batches there are."""
+        return -(-FRAMES // BATCH_SIZE)
+
+    def told(self) -> str:
+        """Return it for people."""
+        return (
+            f"{FRAMES} frames in {self.count} batches: accepted in {self.accepted:.2f} s, planned "
+            f"in {self.planned:.2f} s, which is {self.share:.0%} of the emulator's raw rate of "
+            f"{self.count / self.alone:.0f} messages/s"
+        )
+
+
+async def measured(folder: Path, *, rounds: int) -> Measured:
+    """Return what was measured. Raises UnavailableError."""
+    plan = farm.Plan(folder=folder, share=folder / "frames", blenders={"5.0": "none"}, workers=0)
+    accepted, planned, alone = [], [], []
     async with farm.running(plan) as running:
 
         async def measure() -> None:
             scene = await _upload(running)
-            for _ in range(chosen.rounds):
-                wanted = {"frames": f"1-{chosen.frames}", "batch_size": chosen.batch_size}
+            wanted = {"frames": f"1-{FRAMES}", "batch_size": BATCH_SIZE}
+            for _ in range(rounds):
                 answered, queued = await _submit(running, scene, wanted)
                 accepted.append(answered)
                 planned.append(queued)
-                raw.append(await _enqueue(running, count))
-                print(
-                    f"accepted in {answered:.2f} s, planned in {queued:.2f} s; {count} messages "
-                    f"alone {raw[-1]:.2f} s",
-                    flush=True,
-                )
+                alone.append(await _enqueue(running, -(-FRAMES // BATCH_SIZE)))
 
         await running.beside(measure())
-    answered, queued = statistics.median(accepted), statistics.median(planned)
-    alone = statistics.median(raw)
-    print(
-        f"{chosen.frames} frames in {count} batches, median of {chosen.rounds}: accepted in "
-        f"{answered:.2f} s (at most {_MOST_SECONDS:g}); every row and message written after "
-        f"{queued:.2f} s, which is {alone / queued:.0%} of the emulator's raw rate of "
-        f"{count / alone:.0f} messages/s"
-    )
-    return int(answered > _MOST_SECONDS)
+    shares = [raw / queued for raw, queued in zip(alone, planned, strict=True)]
+    medians = (statistics.median(one) for one in (accepted, planned, alone, shares))
+    return Measured(*medians)
 
 
 async def _upload(running: farm.Farm) -> str:
@@ -117,7 +121,3 @@ async def _enqueue(running: farm.Farm, count: int) -> float:
         began = time.monotonic()
         await asyncio.gather(*(send() for _ in range(_AT_ONCE)))
         return time.monotonic() - began
-
-
-if __name__ == "__main__":
-    sys.exit(foreground.run(main()))
