@@ -142,7 +142,9 @@ class FunctionSettings(Settings):
     newest_blender: str = pydantic.Field(
         pattern=r"^\d+\.\d+$", alias="BLENDROP_NEWEST_BLENDER", validate_default=True
     )
-    batch_size: int = pydantic.Field(8, ge=1, le=500, alias="BLENDROP_BATCH_SIZE")
+    # The most frames of a batch, where a job gives no size; batches are cut for so many workers.
+    batch_size: int = pydantic.Field(25, ge=1, le=500, alias="BLENDROP_BATCH_SIZE")
+    most_workers: int = pydantic.Field(10, ge=1, le=10_000, alias="BLENDROP_MOST_WORKERS")
     frames_per_job: int = pydantic.Field(20_000, ge=1, alias="BLENDROP_FRAMES_PER_JOB")
     frames_per_batch: int = pydantic.Field(500, ge=1, le=500, alias="BLENDROP_FRAMES_PER_BATCH")
     scene_bytes: int = pydantic.Field(20 * 2**30, ge=1, alias="BLENDROP_SCENE_BYTES")
@@ -221,6 +223,7 @@ class FunctionSettings(Settings):
             scene_bytes=self.scene_bytes,
             name_length=self.name_length,
             default_batch_size=self.batch_size,
+            most_workers=self.most_workers,
             newest_blender=self.newest_blender,
             webhooks=bool(self.webhook_secret),
             own_hosts=self.own_hosts,
@@ -251,6 +254,8 @@ class WorkerSettings(Settings):
     cycles_device: Literal["CPU", "CUDA", "OPTIX", "HIP", "ONEAPI", "METAL"] = pydantic.Field(
         "CPU", alias="BLENDROP_CYCLES_DEVICE"
     )
+    # A batch that takes longer than this gives its tail back when others are idle; 0: never.
+    batch_seconds: float = pydantic.Field(20, ge=0, alias="BLENDROP_BATCH_SECONDS")
     frame_attempts: int = pydantic.Field(3, ge=1, alias="BLENDROP_FRAME_ATTEMPTS")
     retry_seconds: float = pydantic.Field(10, ge=0, alias="BLENDROP_RETRY_SECONDS")
     breaker_frames: int = pydantic.Field(10, ge=1, alias="BLENDROP_BREAKER_FRAMES")

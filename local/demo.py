@@ -71,11 +71,7 @@ def _report(view: show.JobView) -> int:
             print(f"  frame {failure.frame}: {failure.reason}. {failure.remedy}", flush=True)
         print(f"  logs: {_FOLDER}", flush=True)
         return 1
-    paths = [
-        folder / frames.file_name(job.frame_pattern, number)
-        for batch in job.batches()
-        for number in batch
-    ]
+    paths = [folder / frames.file_name(job.frame_pattern, number) for number in job.frame_numbers()]
     sheet = folder / "contact-sheet.png"
     contact_sheet.write(paths, sheet)
     for flagged in view.flagged:

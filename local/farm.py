@@ -150,6 +150,7 @@ class Farm:
                 AzureWebJobsStorage=self.client.connection_string,
                 BLENDROP_UPLOADS_DOOR="poll",
                 BLENDROP_NEWEST_BLENDER=list(self._plan.blenders)[-1],
+                BLENDROP_MOST_WORKERS=str(max(self._plan.workers, 1)),
                 BLENDROP_AUTH="anonymous",
                 BLENDROP_RATE_READ=_LOCAL_RATE,
                 BLENDROP_RATE_SUBMIT=_LOCAL_RATE,

@@ -33,7 +33,8 @@ class Limits(pydantic.BaseModel):
     frames_per_batch: int = 500  # keeps a batch row under the 64 KiB of a table property
     scene_bytes: int = 20 * 2**30
     name_length: int = 512  # characters in a scene's blob name
-    default_batch_size: int = 8  # frames
+    default_batch_size: int = 25  # frames, at the most, where a job gives no size
+    most_workers: int = 1  # that the farm has: batches are cut for them
     newest_blender: str  # that the workers have, like 5.0
     webhooks: bool = False  # whether the farm can sign announcements
     own_hosts: frozenset[str] = frozenset()  # that may be told though they are private
@@ -51,7 +52,7 @@ class JobSettings(pydantic.BaseModel):
     samples: Annotated[int, pydantic.Field(ge=1, le=65_536)] | None = None
     resolution_percent: Annotated[int, pydantic.Field(ge=1, le=400)] | None = None
     format: ImageFormat | None = None
-    batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None  # frames
+    batch_size: Annotated[int, pydantic.Field(ge=1)] | None = None  # frames, neither more nor less
     priority: Priority = "normal"
     allow_missing_files: bool = False
     max_cost: MaxCost | None = (

@@ -21,7 +21,7 @@ from enum import StrEnum
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import events, frames, job_settings
+from blendrop.domain import batch_sizes, events, frames, job_settings
 
 
 class JobState(StrEnum):
@@ -127,7 +127,8 @@ class Job(pydantic.BaseModel):
     blender_version: str = ""  # that wrote the scene, like 5.0; empty while it could not be read
     frames: str = ""  # canonical; empty where the request could not be understood
     frame_count: int = 0
-    batch_size: int = 1  # frames
+    batch_size: int = 1  # frames, at the most
+    cut_for: int = 0  # workers, for whom batches shrink towards the end; 0: all are of one size
     batch_count: int = 0
     frame_pattern: str = ""  # name of a frame's file, like shot_####.png; set by the first worker
     created: datetime.datetime
@@ -172,12 +173,20 @@ class Job(pydantic.BaseModel):
         """Whether nothing more will be rendered unless a person asks."""
         return self.state in ENDED
 
+    def frame_numbers(self) -> tuple[int, ...]:
+        """Return its frames, ascending."""
+        return frames.parse(self.frames, at_most=self.frame_count) if self.frames else ()
+
     def batches(self) -> list[tuple[int, ...]]:
-        """Return the frames of each batch; the number of a batch is its place, from 0."""
-        if not self.frames:
-            return []
-        every = frames.parse(self.frames, at_most=self.frame_count)
-        return frames.split(every, self.batch_size)
+        """Return the frames of each batch as planned; a batch's number is its place, from 0."""
+        return batch_sizes.planned(self.frame_numbers(), most=self.batch_size, workers=self.cut_for)
+
+    def number_of_tail(self, first: int) -> int:
+        """Return the number of the batch that begins with this frame, cut off another one.
+
+        A frame begins such a batch once at the most: it stays there, as the first, for ever.
+        """
+        return self.batch_count + self.frame_numbers().index(first)
 
 
 def id_of_upload(name: str, etag: str) -> str:

@@ -178,14 +178,15 @@ async def batches_of(world: Showing, job_id: str) -> tuple[batches.Batch, ...]:
 
 
 async def frames_of(world: Showing, job_id: str) -> list[FrameView]:
-    """Return a job's frames, batch by batch. Raises NotFoundError."""
+    """Return a job's frames, ascending. Raises NotFoundError."""
     shown = await _job(world, job_id)
     done = await _frames_done(world, shown)
-    return [
+    found = (
         _frame(shown, row, number, done=_name(shown, number) in done)
         for row in await _rows(world, job_id)
         for number in row.frame_numbers()
-    ]
+    )
+    return sorted(found, key=lambda one: one.frame)
 
 
 async def frame_file(world: Showing, job_id: str, frame: int) -> Path:
@@ -223,7 +224,7 @@ async def _rows(world: Showing, job_id: str) -> Sequence[batches.Batch]:
 
 async def _file(world: Showing, job_id: str, frame: int, pattern: str, why: str) -> Path:
     shown = await _job(world, job_id)
-    if not any(frame in batch for batch in shown.batches()):
+    if frame not in shown.frame_numbers():
         raise errors.NotFoundError(f"job {job_id} has no frame {frame}; it has {shown.frames}")
     absent = errors.NotFoundError(f"frame {frame} of job {job_id}: {why}")
     if not shown.frame_pattern:
@@ -270,5 +271,5 @@ async def _frames_done(world: Showing, job: jobs.Job) -> set[str]:
     """Return the names of the frames whose files stand: the one truth."""
     if not job.frame_pattern:
         return set()
-    names = [_name(job, number) for batch in job.batches() for number in batch]
+    names = [_name(job, number) for number in job.frame_numbers()]
     return await world.share.frames_done(job.id, names)

@@ -18,7 +18,15 @@ from dataclasses import dataclass
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import blend_head, frames, job_settings, jobs, messages, whole_jobs
+from blendrop.domain import (
+    batch_sizes,
+    blend_head,
+    frames,
+    job_settings,
+    jobs,
+    messages,
+    whole_jobs,
+)
 from blendrop.usecases import announce, settle
 
 log = structlog.stdlib.get_logger(__name__)
@@ -104,16 +112,17 @@ class Plan:
     blender_version: str = ""
     frames: tuple[int, ...] = ()
     batch_size: int = 1
+    cut_for: int = 0  # workers; 0: a person gave the size
+
+    @property
+    def batch_count(self) -> int:
+        """How many batches it takes."""
+        return len(batch_sizes.planned(self.frames, most=self.batch_size, workers=self.cut_for))
 
     @property
     def canonical_frames(self) -> str:
         """The frames in their canonical form."""
         return frames.canonical(self.frames)
-
-    @property
-    def batch_count(self) -> int:
-        """How many batches it takes."""
-        return -(-len(self.frames) // self.batch_size)
 
 
 async def planned(
@@ -131,6 +140,7 @@ async def planned(
         blender_version=str(head.version),
         frames=_chosen_frames(settings, head, world.limits),
         batch_size=settings.batch_size or world.limits.default_batch_size,
+        cut_for=0 if settings.batch_size else world.limits.most_workers,
     )
 
 
@@ -145,6 +155,7 @@ def _job(job_id: str, plan: Plan, *, now: datetime.datetime) -> jobs.Job:
         frames=plan.canonical_frames,
         frame_count=len(plan.frames),
         batch_size=plan.batch_size,
+        cut_for=plan.cut_for,
         batch_count=plan.batch_count,
         created=now,
         changed=now,

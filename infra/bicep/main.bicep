@@ -57,10 +57,10 @@ param newestBlender string = '5.0'
 @description('What a worker costs in an hour, in US dollars, for what jobs say that they cost; empty: by its vCPUs, memory and graphics cards, as docs/cost.md says, and on AKS not known.')
 param workerHourPriceOverride string = ''
 
-@description('Frames in a batch, where the job does not say.')
+@description('The most frames of a batch, where the job gives no size.')
 @minValue(1)
 @maxValue(500)
-param batchSize int = 8
+param batchSize int = 25
 
 @description('Which Entra ID access tokens may call the HTTP API: the application\'s client id and identifier URI, separated by commas (docs/access.md); empty: callers need a function key.')
 param entraAudience string = ''
@@ -436,6 +436,7 @@ module functionApp 'modules/function-app.bicep' = {
     newestBlender: newestBlender
     prices: prices
     batchSize: batchSize
+    maxWorkers: maxWorkers
     entraAudience: entraAudience
     maximumInstanceCount: functionsMaxInstances
     instanceMemoryMb: functionsMemoryMb

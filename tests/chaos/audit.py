@@ -113,7 +113,7 @@ def _audit_job(
     cancelled = any(until == math.inf for _, until in cancellations(seen.asked, job.id))
     found.cancelled += cancelled
     failures = {one.frame: one for batch in view.batches for one in batch.failures}
-    wanted = {number for batch in job.batches() for number in batch}
+    wanted = set(job.frame_numbers())
     found.frames += len(wanted)
     pattern = job.frame_pattern or _PATTERN
     names = {frames.file_name(pattern, number): number for number in wanted}

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from blendrop import errors, ports
 from blendrop.adapters import frame_folder, memory_storage
-from blendrop.domain import batches, circuit_breaker, costs, frames, job_settings, jobs, usage
+from blendrop.domain import (
+    batch_sizes,
+    batches,
+    circuit_breaker,
+    costs,
+    frames,
+    job_settings,
+    jobs,
+    usage,
+)
 from blendrop.usecases import control, farm, render, show, submit
 from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.ledger import Ledger
@@ -42,6 +51,7 @@ class MemoryFarm:
     renderer: ScriptedRenderer = field(default_factory=ScriptedRenderer)
     verifier: TrustingVerifier = field(default_factory=TrustingVerifier)
     stopping: bool = False
+    batch_seconds: float = 20
     scene_missing: errors.BlendropError | None = None
     progress: ports.Progress = field(default_factory=ports.Progress)
     prices: costs.PriceTable = field(default_factory=lambda: costs.PriceTable(worker_hour=36))
@@ -117,6 +127,7 @@ class MemoryFarm:
             breaker=circuit_breaker.CircuitBreaker(),
             largest_image=1_000_000,
             known=KnownRows(LEASE / 3),
+            batch_seconds=self.batch_seconds,
             left=self._left.setdefault(worker, set()),
             progress=self.progress,
             ledger=self._ledgers.setdefault(worker, Ledger(MACHINE, self.clock)),
@@ -132,6 +143,7 @@ class MemoryFarm:
         text: str = "1-4",
         *,
         batch_size: int = 4,
+        cut_for: int = 0,
         webhook: str | None = None,
         max_cost: float | None = None,
     ) -> jobs.Job:
@@ -148,7 +160,8 @@ class MemoryFarm:
             frames=frames.canonical(chosen),
             frame_count=len(chosen),
             batch_size=batch_size,
-            batch_count=-(-len(chosen) // batch_size),
+            cut_for=cut_for,
+            batch_count=len(batch_sizes.planned(chosen, most=batch_size, workers=cut_for)),
             created=now,
             changed=now,
         )

@@ -109,7 +109,7 @@ class WatchedFarm:
 
     def frame_paths(self, job: jobs.Job) -> list[Path]:
         """Return where the job's frames must stand."""
-        numbers = [number for batch in job.batches() for number in batch]
+        numbers = job.frame_numbers()
         folder = self.share / job.id
         return [folder / frames.file_name(job.frame_pattern, number) for number in numbers]
 

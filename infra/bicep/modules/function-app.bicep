@@ -49,10 +49,13 @@ param newestBlender string
 @description('The farm\'s own prices, a JSON object as docs/cost.md says; empty: the listed ones.')
 param prices string
 
-@description('Frames in a batch, where the job does not say.')
+@description('The most frames of a batch, where the job gives no size.')
 @minValue(1)
 @maxValue(500)
 param batchSize int
+
+@description('The most workers at a time: batches are cut for them.')
+param maxWorkers int
 
 @description('Which Entra ID access tokens are meant for this farm, separated by commas; empty: callers need a function key.')
 param entraAudience string
@@ -170,6 +173,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_ENTRA_TENANT: tenant().tenantId
       BLENDROP_FRAME_SHARE: names.frameSharePath
       BLENDROP_LOG_FORMAT: 'json'
+      BLENDROP_MOST_WORKERS: string(maxWorkers)
       BLENDROP_NEWEST_BLENDER: newestBlender
       BLENDROP_PRICES: prices
       BLENDROP_STORAGE__blobServiceUri: blobEndpoint

@@ -172,7 +172,7 @@ async def test_a_large_job_is_planned_by_whoever_hears_of_it(
 ) -> None:
     """The request is answered at once; word that comes twice changes nothing."""
     farm.scenes.put("s.blend", head(("Scene", 1, 1000)), {})
-    wanted = submit.Request(scene="s.blend", settings={}, caller="anna", key="1")
+    wanted = submit.Request(scene="s.blend", settings={"batch_size": 4}, caller="anna", key="1")
     job = await submit.requested(farm.submission(), wanted)
     assert (job.state, job.batch_count) == (jobs.JobState.SUBMITTED, 250)
     assert await farm.queue.depth() == 0
@@ -190,7 +190,7 @@ async def test_a_large_job_of_which_nobody_hears_is_planned_by_the_sweeper(
 ) -> None:
     """Its message was lost."""
     farm.scenes.put("s.blend", head(("Scene", 1, 1000)), {})
-    wanted = submit.Request(scene="s.blend", settings={}, caller="anna", key="1")
+    wanted = submit.Request(scene="s.blend", settings={"batch_size": 4}, caller="anna", key="1")
     job = await submit.requested(farm.submission(), wanted)
     await farm.clock.advance(200)
 

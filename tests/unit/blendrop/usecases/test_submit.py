@@ -38,13 +38,29 @@ async def drained(farm: MemoryFarm) -> Counter[int]:
 
 
 async def test_a_scene_becomes_a_job_whose_batches_wait(farm: MemoryFarm) -> None:
-    """What is not asked for, the .blend says."""
+    """What is not asked for, the .blend says; its first, middle and last frame go first."""
     job = await upload(farm)
     assert (job.state, job.frames, job.blender_version) == (jobs.JobState.QUEUED, "1-10", "4.2")
-    assert [one.row.frames async for one in farm.table.batches_of(job.id)] == ["1-4", "5-8", "9-10"]
-    assert await farm.queue.depth() == 3
+    standing = [one.row.frames async for one in farm.table.batches_of(job.id)]
+    assert standing == ["1", "6", "10", "2-5", "7-9"]
+    assert await farm.queue.depth() == job.batch_count == 5
     assert await drained(farm) == Counter(range(1, 11))
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_an_artist_sees_the_extremes_first(farm: MemoryFarm) -> None:
+    """A worker renders the first, the middle and the last frame before any other."""
+    await upload(farm)
+    await drained(farm)
+    assert farm.renderer.rendered == [1, 6, 10, 2, 3, 4, 5, 7, 8, 9]
+
+
+async def test_a_size_that_a_person_gives_is_kept_to(farm: MemoryFarm) -> None:
+    """All batches are of it, in the order of the frames."""
+    job = await upload(farm, batch_size="3")
+    standing = [one.row.frames async for one in farm.table.batches_of(job.id)]
+    assert standing == ["1-3", "4-6", "7-9", "10"]
+    assert job.batch_count == 4
 
 
 async def test_a_repeated_trigger_ends_in_the_same_job(farm: MemoryFarm) -> None:
@@ -52,7 +68,7 @@ async def test_a_repeated_trigger_ends_in_the_same_job(farm: MemoryFarm) -> None
     job = await upload(farm)
     again = await submit.uploaded(farm.submission(), "shot.blend")
     assert again == job
-    assert await farm.queue.depth() == 3
+    assert await farm.queue.depth() == 5
     await drained(farm)
     after = await submit.uploaded(farm.submission(), "shot.blend")
     assert after is not None
