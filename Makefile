@@ -50,6 +50,10 @@ up: setup ## Keep the farm running on this machine until Ctrl-C
 bench: setup ## Measure every figure of docs/performance.md (QUICK=1: one round, nothing written)
 	@$(BIN)/python -m local.bench $(if $(QUICK),--quick)
 
+.PHONY: simulate
+simulate: .venv/complete ## Judge how batches are cut: the makespan over its lower bound, on a simulated farm
+	@$(BIN)/python -m local.simulate
+
 .PHONY: check
 check: .venv/complete ## Lint, formatting, types, import rules, drift of generated files
 	$(BIN)/ruff check

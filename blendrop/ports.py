@@ -230,6 +230,16 @@ class JobTable(Protocol):
         """Change a batch's row and write the event, if nobody has since. Raises ConflictError."""
         ...
 
+    async def split_batch(
+        self, kept: batches.Batch, tails: Sequence[batches.Batch], *, etag: str
+    ) -> Versioned[batches.Batch]:
+        """Change a batch's row and add what was cut off it, at most 99: all of it, or nothing.
+
+        Raises:
+            ConflictError: someone has changed the row since, or a tail is there already.
+        """
+        ...
+
     def batches_of(
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
     ) -> AsyncIterator[Versioned[batches.Batch]]:

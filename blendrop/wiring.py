@@ -190,6 +190,7 @@ def rendering(
             first_frames=chosen.breaker_frames, share=chosen.breaker_share
         ),
         largest_image=chosen.image_pixels,
+        batch_seconds=chosen.batch_seconds,
         progress=progress,
         ledger=ledger,
         prices=chosen.prices,

@@ -124,6 +124,17 @@ class AzureJobTable:
             replaced = await self._written(_update(job_entities.of_batch(batch), etag), event)
         return ports.Versioned(batch, replaced)
 
+    async def split_batch(
+        self, kept: batches.Batch, tails: Sequence[batches.Batch], *, etag: str
+    ) -> ports.Versioned[batches.Batch]:
+        """Change a batch's row and add what was cut off it: all of it, or nothing."""
+        added: list[Operation] = [("create", job_entities.of_batch(tail), {}) for tail in tails]
+        with translated(f"split batch {kept.number} of job {kept.job}"):
+            written = await self._table.submit_transaction(
+                [_update(job_entities.of_batch(kept), etag), *added]
+            )
+        return ports.Versioned(kept, str(written[0]["etag"]))
+
     async def _written(self, operation: Operation, event: events.JobEvent | None) -> str:
         """Write a row, and in the same transaction the event; return the row's ETag."""
         operations = [operation]

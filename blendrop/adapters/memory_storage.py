@@ -245,6 +245,17 @@ class MemoryJobTable:
         self._happened(batch.job, event)
         return ports.Versioned(batch, replaced)
 
+    async def split_batch(
+        self, kept: batches.Batch, tails: Sequence[batches.Batch], *, etag: str
+    ) -> ports.Versioned[batches.Batch]:
+        """Change a batch's row and add what was cut off it: all of it, or nothing."""
+        for tail in tails:
+            if (tail.job, job_entities.batch_key(tail.number)) in self._entities:
+                raise errors.ConflictError(f"cannot add batch {tail.number}: it is there already")
+        replaced = self._replace(job_entities.of_batch(kept), etag)
+        await self.add_batches(tails)
+        return ports.Versioned(kept, replaced)
+
     async def batches_of(
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
     ) -> AsyncIterator[ports.Versioned[batches.Batch]]:

@@ -8,12 +8,12 @@ claimed it unseen. Either half refused means that the batch belongs to someone e
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, events, jobs
+from blendrop.domain import batches, events, frames, jobs
 from blendrop.usecases.ledger import Ledger
 
 log = structlog.stdlib.get_logger(__name__)
@@ -104,6 +104,7 @@ class Lease:
             # Only what renewing changes: frames may have been done since the row was sent.
             kept = {
                 "lease_until": until,
+                "frames": written.frames,
                 "pause_requested": written.pause_requested,
                 "worker_seconds": written.worker_seconds,
                 "used": written.used,
@@ -163,6 +164,29 @@ class Lease:
             finally:
                 self._ledger.let_go(self.batch)
 
+    async def cut_off(self, tails: Sequence[batches.Batch]) -> bool:
+        """Make batches of their own of the last frames; False if the row was changed meanwhile.
+
+        Raises:
+            LeaseLostError: the batch is someone else's by now.
+            UnavailableError: the storage is away, and it may have been done: the same call again
+                finds that out.
+        """
+        given = {frame for tail in tails for frame in tail.frame_numbers()}
+        kept = frames.canonical(one for one in self.batch.frame_numbers() if one not in given)
+        async with self._changing:
+            self.check()
+            changed = self.batch.model_copy(update={"frames": kept})
+            try:
+                written = await self._jobs.split_batch(changed, tails, etag=self._etag)
+            except errors.ConflictError:
+                written = await self._jobs.get_batch(changed.job, changed.number)
+                self._ours(changed, written.row)
+            self._etag = written.etag
+            stands = {"frames": written.row.frames, "pause_requested": written.row.pause_requested}
+            self.batch = self.batch.model_copy(update=stands)
+            return self.batch.frames == kept
+
     async def delete_message(self) -> None:
         """Remove the message, as the last thing that happens to a batch."""
         await self._queue.delete(self._delivery)
@@ -209,14 +233,21 @@ class Lease:
         ours = (row.worker, row.attempt) == (changed.worker, changed.attempt)
         if ours and row.state is changed.state is not batches.BatchState.RENDERING:
             return standing  # our own write arrived, and its answer got lost
-        if not ours or row.state is not batches.BatchState.RENDERING:
-            raise errors.LeaseLostError(
-                f"batch {row.number} of job {row.job} is {row.state} since attempt {row.attempt} "
-                f"by {row.worker}"
-            )
-        # Our own earlier renewal arrived though its answer got lost, or a person asks for a pause.
-        changed = changed.model_copy(update={"pause_requested": row.pause_requested})
+        self._ours(changed, row)
+        # Our own earlier renewal or cut arrived though its answer got lost, or a person asks for a
+        # pause.
+        stands = {"frames": row.frames, "pause_requested": row.pause_requested}
+        changed = changed.model_copy(update=stands)
         return await self._jobs.replace_batch(changed, etag=standing.etag, event=event)
+
+    def _ours(self, known: batches.Batch, standing: batches.Batch) -> None:
+        """Return if the row that stands is still held by this attempt. Raises LeaseLostError."""
+        ours = (standing.worker, standing.attempt) == (known.worker, known.attempt)
+        if not ours or standing.state is not batches.BatchState.RENDERING:
+            raise errors.LeaseLostError(
+                f"batch {standing.number} of job {standing.job} is {standing.state} since attempt "
+                f"{standing.attempt} by {standing.worker}"
+            )
 
     def _names(self) -> dict[str, object]:
         return {"job": self.batch.job, "batch": self.batch.number, "attempt": self.batch.attempt}

@@ -21,6 +21,7 @@ from blendrop.usecases.handover import Handover, Stage
 from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.ledger import Ledger
+from blendrop.usecases.split import Sharing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Rendering:
     ledger: Ledger  # of what this worker uses
     prices: costs.PriceTable
     known: KnownRows
+    batch_seconds: float  # a longer batch is shared with workers that are idle; 0: never
     progress: ports.Progress = field(default_factory=ports.Progress)
     left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
     handover: Handover = field(default_factory=Handover)
@@ -96,7 +98,7 @@ async def missing(
     stage: Stage,
 ) -> None:
     """Render every frame of the batch that is neither done nor failed for good."""
-    wanted = [
+    wanted: Sequence[int] = [
         one
         for one in lease.batch.frame_numbers()
         if one not in done and not for_good(world, lease.batch.failure_of(one))
@@ -125,9 +127,11 @@ async def _one_after_the_other(
     beside: asyncio.TaskGroup,
 ) -> None:
     finishing: asyncio.Task[None] | None = None
-    for frame in wanted:
+    sharing = Sharing(world, lease, job.row)
+    while wanted := await sharing.kept(wanted):
         if world.stopping() or lease.batch.pause_requested:
             break
+        frame, *wanted = wanted
         lease.check()
         began = world.clock.elapsed()
         world.progress.frame_begun(frame)
@@ -135,7 +139,7 @@ async def _one_after_the_other(
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
             name = frames.file_name(job.row.frame_pattern, frame)
-            if frame == wanted[-1]:
+            if not wanted:
                 rendered = await _last(world, lease.batch, stage, frame, name)
             else:
                 rendered = await world.renderer.render(frame, name)
@@ -149,6 +153,7 @@ async def _one_after_the_other(
                 await _keep_log(world, lease, job.row, name, printed)
             _count_failure(world, lease, frame, failed, seconds=seconds)
             continue
+        sharing.rendered(frame, rendered.seconds)
         printed = world.renderer.last_log()
         if finishing is not None:
             await finishing

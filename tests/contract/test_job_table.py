@@ -220,3 +220,24 @@ async def test_jobs_are_listed_newest_first_page_by_page(
     assert [job.id for job in found] == [job.id for job in reversed(added)]
     assert token == ""
     assert len([one for one in caplog.records if "Request URL" in one.getMessage()]) <= 12
+
+
+async def test_a_batch_is_split_as_a_whole_or_not_at_all(table: ports.JobTable) -> None:
+    """By who has read its newest row, and once."""
+    (batch,) = some_batches((await table.add_job(a_job())).row.id, 1)
+    await table.add_batches([batch])
+    first = await table.get_batch(batch.job, 0)
+    kept = batch.model_copy(update={"frames": "0"})
+    tails = [batch.model_copy(update={"number": 2 + place}) for place in range(99)]
+
+    written = await table.split_batch(kept, tails, etag=first.etag)
+    assert written == await table.get_batch(batch.job, 0)
+    assert [one.row async for one in table.batches_of(batch.job)] == [kept, *tails]
+    later = [batch.model_copy(update={"number": 200})]
+    with pytest.raises(errors.ConflictError):
+        await table.split_batch(kept, later, etag=first.etag)
+    with pytest.raises(errors.ConflictError):
+        await table.split_batch(kept, [*later, tails[0]], etag=written.etag)
+    with pytest.raises(errors.NotFoundError):
+        await table.get_batch(batch.job, 200)
+    assert await table.get_batch(batch.job, 0) == written

@@ -1,5 +1,6 @@
 """Does a worker that dies at any of its steps leave a job that another one finishes?"""
 
+import contextlib
 import datetime
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blendrop.domain import jobs
+from blendrop.domain import batch_sizes, jobs
 from blendrop.usecases import recover, render
 from tests.doubles.clock import ManualClock
 from tests.doubles.farm import LEASE, MemoryFarm
@@ -95,6 +96,45 @@ async def test_a_worker_killed_at_any_call_loses_nothing(tmp_path: Path, after: 
         "verify",
         "preview",
     }
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_worker_killed_while_it_shares_its_batch_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """Whatever was cut off by then is a batch of its own, and each frame in one alone."""
+    monkeypatch.setattr(batch_sizes, "_ROUNDS", 0.5)  # one batch takes it all
+    at = calls_made = 0
+    steps: set[str] = set()
+    while at <= calls_made:
+        at += 1
+        farm = MemoryFarm(tmp_path / f"{at}", batch_seconds=0.5)
+        job = await farm.queued_job("1-4", cut_for=2)
+        farm.renderer.before = lambda _, farm=farm: farm.clock.pause(1)  # type: ignore[misc]
+        calls: list[str] = []
+        world = farm.rendering("w1")
+        for port in _PORTS:
+            dying = Deadly(getattr(world, port), calls, at, after=after)
+            object.__setattr__(world, port, dying)
+        with contextlib.suppress(KilledError):
+            await render.attend(world, await farm.receive(), since=farm.clock.elapsed())
+        calls_made = len(calls)
+        steps.update(calls[-1:])
+        for _ in range(2):
+            await farm.clock.advance(400)
+            await recover.sweep(farm.submission())
+            while await farm.queue.depth():
+                if (delivery := await farm.queue.receive(lease=LEASE)) is not None:
+                    since = farm.clock.elapsed()
+                    await render.attend(farm.rendering("w3"), delivery, since=since)
+                await farm.clock.advance(20)
+
+        where = f"killed at call {at}: {calls[-1:]}"
+        assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED, where
+        rows = [one.row async for one in farm.table.batches_of(job.id)]
+        assert sorted(one for row in rows for one in row.frame_numbers()) == [1, 2, 3, 4], where
+        assert Counter(farm.renderer.rendered).total() <= 4 + 1, where  # the frame in hand
+    assert steps >= {"oldest_waiting", "get_job", "split_batch", "send"}
 
 
 class Skewed(ManualClock):
