@@ -87,6 +87,10 @@ class SceneFiles(Protocol):
         """
         ...
 
+    async def digest_of(self, scene: jobs.SceneRef) -> str:
+        """Return the SHA-256 of that version's bytes. Raises as `path_of` does."""
+        ...
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -214,6 +218,14 @@ class JobTable(Protocol):
 
     async def remember_request(self, key: str, request: KnownRequest) -> KnownRequest:
         """Note which job a request makes; return what was noted first under that key."""
+        ...
+
+    async def latest_of(self, frames_key: str) -> str:
+        """Return the job that was noted last to have frames of that key; empty if none was."""
+        ...
+
+    async def note_latest(self, frames_key: str, job_id: str) -> None:
+        """Note that a job has frames of that key, or is about to."""
         ...
 
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
@@ -373,6 +385,10 @@ class FrameShare(Protocol):
         Raises:
             NotFoundError: there is no such file.
         """
+        ...
+
+    async def has_extra_files(self, job_id: str) -> bool:
+        """Tell whether files were kept below `extra/` in the job's folder."""
         ...
 
     async def remove_job(self, job_id: str) -> None:

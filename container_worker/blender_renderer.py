@@ -17,7 +17,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _NOBODY = ports.Progress()
 # Settings of a job that concern the farm, not Blender.
-_OURS = {"frames", "batch_size", "priority", "allow_missing_files"}
+_OURS = {"frames", "batch_size", "priority", "allow_missing_files", "force"}
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
 
 

@@ -64,6 +64,16 @@ class SceneCache:
             ) from failed
         return path
 
+    async def digest_of(self, scene: jobs.SceneRef) -> str:
+        """Return the SHA-256 of that version's bytes. Raises as `path_of` does."""
+        path = await self.path_of(scene)
+        try:
+            return await asyncio.to_thread(_digest, path)
+        except OSError as failed:
+            raise errors.UnavailableError(
+                f"scene {scene.name!r} cannot be read: {failed}"
+            ) from failed
+
     def _have(self, path: Path, size: int) -> bool:
         try:
             whole = path.stat().st_size == size
@@ -87,6 +97,11 @@ class SceneCache:
             with contextlib.suppress(OSError):  # a download that was cut off may lie there still
                 file.parent.rmdir()
             log.info("scene_evicted", file=file.name)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stem(name: str) -> str:

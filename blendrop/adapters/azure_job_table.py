@@ -73,6 +73,20 @@ class AzureJobTable:
             return ports.KnownRequest(job=noted["job"], digest=noted["digest"])
         return request
 
+    async def latest_of(self, frames_key: str) -> str:
+        """Return the job that was noted last to have frames of that key; empty if none was."""
+        try:
+            with translated("look for a job with the same frames"):
+                noted = await self._table.get_entity(job_entities.FRAMES, frames_key)
+        except errors.NotFoundError:
+            return ""
+        return str(noted["job"])
+
+    async def note_latest(self, frames_key: str, job_id: str) -> None:
+        """Note that a job has frames of that key, or is about to."""
+        with translated(f"note the frames of job {job_id}"):
+            await self._table.upsert_entity(job_entities.of_latest(frames_key, job_id))
+
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
         """Add the batches of one job; those that are there already stay as they are."""
         groups = iter(

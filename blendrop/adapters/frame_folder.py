@@ -110,6 +110,15 @@ class FrameFolder:
                 raise errors.NotFoundError(f"job {job_id} has no file {name}")
             return path
 
+    async def has_extra_files(self, job_id: str) -> bool:
+        """Tell whether files were kept below `extra/` in the job's folder."""
+        return await asyncio.to_thread(self._has_extra_files, job_id)
+
+    def _has_extra_files(self, job_id: str) -> bool:
+        with self._working("look for extra files"):
+            self._root.stat()
+            return (self._job_folder(job_id) / "extra").exists()
+
     async def remove_job(self, job_id: str) -> None:
         """Remove the job's folder with everything in it."""
         await asyncio.to_thread(self._remove_job, job_id)

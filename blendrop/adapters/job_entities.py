@@ -8,6 +8,7 @@ Partition   row key                       what
 by-time     <time left>-<job id>          the list of all jobs, newest first
 open        <job id>                      the list of jobs that have not ended
 request     <digest of its key>           which job a repeatable request made
+frames      <key of the frames>           which job was the last to have such frames
 
 A job id ends in a dash and 12 hex digits, so that it is none of the other partitions. Times are
 text in ISO 8601, since a table keeps only 100 ns ticks and the SDK fewer; nested values are JSON.
@@ -31,6 +32,7 @@ BY_TIME = "by-time"
 OPEN = "open"
 EVENT_PREFIX = "event-"
 REQUEST = "request"
+FRAMES = "frames"
 # A property holds at most 64 KiB in UTF-16, an entity 1 MiB (Microsoft Learn, "Understanding the
 # Table service data model"); the emulator enforces neither. What is longer goes on in the next.
 _LARGEST_PROPERTY = 30_000  # characters
@@ -85,6 +87,11 @@ def of_request(key: str, request: ports.KnownRequest) -> Entity:
     """Return the row that says which job a request made."""
     row = {"job": request.job, "digest": request.digest}
     return {"PartitionKey": REQUEST, "RowKey": key, **row}
+
+
+def of_latest(frames_key: str, job_id: str) -> Entity:
+    """Return the row that says which job was the last to have frames of a key."""
+    return {"PartitionKey": FRAMES, "RowKey": frames_key, "job": job_id}
 
 
 def _entity(partition: str, row_key: str, row: pydantic.BaseModel) -> Entity:

@@ -227,6 +227,16 @@ class MemoryJobTable:
         noted = self._entities[job_entities.REQUEST, key][1]
         return ports.KnownRequest(job=noted["job"], digest=noted["digest"])
 
+    async def latest_of(self, frames_key: str) -> str:
+        """Return the job that was noted last to have frames of that key; empty if none was."""
+        if (job_entities.FRAMES, frames_key) not in self._entities:
+            return ""
+        return str(self._entities[job_entities.FRAMES, frames_key][1]["job"])
+
+    async def note_latest(self, frames_key: str, job_id: str) -> None:
+        """Note that a job has frames of that key, or is about to."""
+        self._put(job_entities.of_latest(frames_key, job_id))
+
     async def add_batches(self, job_batches: Sequence[batches.Batch]) -> None:
         """Add the batches of one job; those that are there already stay as they are."""
         for batch in job_batches:

@@ -93,7 +93,8 @@ async def submit(
         typer.Option(help="Submissions with one key make one job; made of file and settings."),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Make a new job, although there is an equal one.")
+        bool,
+        typer.Option("--again", help="Make a new job, and render all of it anew."),
     ] = False,
     follow: Annotated[
         bool, typer.Option("--watch", help="Show the job until it has ended.")
@@ -122,6 +123,7 @@ async def submit(
         "allow_missing_files": allow_missing_files,
         "max_cost": max_cost,
         "webhook": webhook,
+        "force": again or None,
     }
     given = {key: value for key, value in settings.items() if value is not None}
     session.if_stopped = "stopped; what was sent is kept: submit again to go on"

@@ -90,6 +90,7 @@ class Batch(pydantic.BaseModel):
     lease_until: datetime.datetime | None = None
     pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
+    taken_over: int = 0  # of those, from an earlier job
     frame_seconds: dict[int, float] = {}  # in Blender, of each frame done
     worker_seconds: float = 0.0  # that workers held it, over all attempts
     idle_seconds: float = 0.0  # that they started, or waited before and after it
@@ -190,6 +191,13 @@ class Batch(pydantic.BaseModel):
                 "failures": tuple(one for one in self.failures if one.frame != frame),
                 "flagged": flagged,
             }
+        )
+
+    def with_frame_taken_over(self, frame: int, *, flags: frozenset[images.FrameFlag]) -> "Batch":
+        """Return the batch with one more frame done, which an earlier job had rendered."""
+        done = self.with_frame_done(frame, seconds=0.0, flags=flags)
+        return done.model_copy(
+            update={"taken_over": self.taken_over + 1, "frame_seconds": self.frame_seconds}
         )
 
     def _moved(self, to: BatchState, **changes: object) -> "Batch":

@@ -60,6 +60,14 @@ class JobSettings(pydantic.BaseModel):
     )
     webhook: Webhook | None = None  # is told when the job has ended
     allow_skipped_python: bool = False  # a scene's own Python never runs, also where frames need it
+    force: bool = False  # render also what an earlier job of the same scene and settings has
+
+
+# What a frame's pixels depend on, beside the scene. The rest says which frames, and how they come.
+PIXELS = frozenset(
+    {"scene", "camera", "engine", "samples", "resolution_percent", "format"}
+    | {"allow_missing_files", "allow_skipped_python"}
+)
 
 
 _REMEDIES = {
@@ -75,6 +83,7 @@ _REMEDIES = {
     "max_cost": "Give an amount of money in the farm's currency, like 12.50",
     "webhook": "Give an https address without user name, like https://studio.example/rendered",
     "allow_skipped_python": "Give true or false",
+    "force": "Give true or false",
 }
 _UPPER_CASE = {"engine", "format"}
 _TEXT = {"scene", "camera"}

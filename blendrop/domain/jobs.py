@@ -131,6 +131,7 @@ class Job(pydantic.BaseModel):
     cut_for: int = 0  # workers, for whom batches shrink towards the end; 0: all are of one size
     batch_count: int = 0
     frame_pattern: str = ""  # name of a frame's file, like shot_####.png; set by the first worker
+    taken_from: str = ""  # the job whose frames are taken over, so far as it has them
     created: datetime.datetime
     started: datetime.datetime | None = None  # when the first worker had opened the scene
     changed: datetime.datetime

@@ -17,6 +17,7 @@ import structlog
 
 from blendrop import errors, ports
 from blendrop.domain import batches, circuit_breaker, costs, events, frames, images, jobs
+from blendrop.usecases import take_over
 from blendrop.usecases.handover import Handover, Stage
 from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.lease import Lease
@@ -128,6 +129,7 @@ async def _one_after_the_other(
 ) -> None:
     finishing: asyncio.Task[None] | None = None
     sharing = Sharing(world, lease, job.row)
+    taking = take_over.TakingOver(world)
     while wanted := await sharing.kept(wanted):
         if world.stopping() or lease.batch.pause_requested:
             break
@@ -138,6 +140,8 @@ async def _one_after_the_other(
         try:
             report = await _opened(world, job.row, path)
             job = await _started(world, lease, job, report)
+            if await _taken_over(world, lease, job.row, frame, taking, report=report):
+                continue
             name = frames.file_name(job.row.frame_pattern, frame)
             if not wanted:
                 rendered = await _last(world, lease.batch, stage, frame, name)
@@ -247,20 +251,54 @@ async def _started(
 ) -> ports.Versioned[jobs.Job]:
     """Note on the job that it renders, and what its files are called: the first worker decides."""
     begun = job
+    frames_key = earlier = ""
+    if not job.row.frame_pattern:
+        unnamed = job.row
+        frames_key = await _patiently(
+            world, lease, lambda: take_over.key_of(world, unnamed, report)
+        )
+        earlier = await _patiently(
+            world, lease, lambda: take_over.earlier_job(world, unnamed, frames_key)
+        )
     while not job.row.frame_pattern or job.row.state is jobs.JobState.QUEUED:
         changed, event = job.row, None
         if not changed.frame_pattern:
-            changed = changed.model_copy(update={"frame_pattern": report.frame_pattern})
+            noted = {"frame_pattern": report.frame_pattern, "taken_from": earlier}
+            changed = changed.model_copy(update=noted)
         if changed.state is jobs.JobState.QUEUED:
             now = world.clock.now()
-            changed = changed.moved(jobs.JobState.RENDERING, reason="workers render it", now=now)
+            reason = "workers render it"
+            if changed.taken_from:
+                reason = f"workers render what job {changed.taken_from} does not have of it"
+            changed = changed.moved(jobs.JobState.RENDERING, reason=reason, now=now)
             changed = changed.model_copy(update={"started": changed.started or now})
             event = changed.event(by=world.worker)
         change = functools.partial(_replaced_or_read, world, changed, job.etag, event)
         job = await _patiently(world, lease, change)
     if job is not begun:
         world.known.note(job)
+    if frames_key:
+        noting = functools.partial(world.jobs.note_latest, frames_key, job.row.id)
+        await _patiently(world, lease, noting)
     return job
+
+
+async def _taken_over(
+    world: Rendering,
+    lease: Lease,
+    job: jobs.Job,
+    frame: int,
+    taking: take_over.TakingOver,
+    *,
+    report: ports.SceneReport,
+) -> bool:
+    """Tell whether an earlier job had the frame, which is this one's now, too."""
+    take = functools.partial(taking.frame, job, frame, expected=report.image)
+    flags = await _patiently(world, lease, take)
+    if flags is None:
+        return False
+    lease.batch = lease.batch.with_frame_taken_over(frame, flags=flags)
+    return True
 
 
 async def _replaced_or_read(

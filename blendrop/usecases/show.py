@@ -39,6 +39,7 @@ class JobView(pydantic.BaseModel):
 
     job: jobs.Job
     frames_done: int  # files that have their final names
+    frames_taken_over: int  # of those, from the job that `job.taken_from` names
     frames_failed: str  # canonical; for good or so far
     frames_left: int
     frames_per_second: float | None  # since its first frame was begun
@@ -122,6 +123,7 @@ async def job(world: Showing, job_id: str) -> JobView:
     return JobView(
         job=shown,
         frames_done=done,
+        frames_taken_over=sum(row.taken_over for row in rows),
         frames_failed=frames.canonical(one.frame for one in failures),
         frames_left=left,
         frames_per_second=rate,
@@ -154,6 +156,7 @@ def new(job: jobs.Job) -> JobView:
     return JobView(
         job=job,
         frames_done=0,
+        frames_taken_over=0,
         frames_failed="",
         frames_left=job.frame_count,
         frames_per_second=None,

@@ -22,7 +22,13 @@ from tests.doubles.watched_farm import WatchedFarm
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Slow enough to be steered in between: about half a second for each frame.
-SLOW = {"engine": "CYCLES", "samples": 2000, "resolution_percent": 300, "batch_size": 16}
+SLOW = {
+    "engine": "CYCLES",
+    "samples": 2000,
+    "resolution_percent": 300,
+    "batch_size": 16,
+    "force": True,
+}
 ENDED = ("completed", "failed", "cancelled")
 
 

@@ -57,6 +57,22 @@ async def test_a_dropped_scene_becomes_the_frames_that_plain_blender_makes(
     await farm.until_empty(settings.BATCHES_QUEUE)
 
 
+async def test_the_same_scene_again_renders_nothing(
+    farm: WatchedFarm, scene: Callable[[str], Path]
+) -> None:
+    """Another name, and a version of its own in the storage; only the frame that is new is."""
+    content = scene("tiny").read_bytes()
+    asked = {"samples": "7", "force": "false"}
+    first = await farm.until(await farm.upload("take1.blend", content, frames="1-4", **asked))
+    again = await farm.until(await farm.upload("take2.blend", content, frames="2-5", **asked))
+
+    assert again.job.state is jobs.JobState.COMPLETED, again.job.reason
+    assert (again.frames_taken_over, again.job.taken_from) == (3, first.job.id)
+    assert list(farm.times_rendered(again.job.id)) == [5]
+    ours, theirs = farm.frame_paths(first.job), farm.frame_paths(again.job)
+    assert [one.read_bytes() for one in ours[1:]] == [one.read_bytes() for one in theirs[:3]]
+
+
 async def _plain_blender(python: Path, scene: Path, folder: Path) -> None:
     blender = await asyncio.create_subprocess_exec(
         python, _PLAIN, scene, folder, stdout=asyncio.subprocess.DEVNULL

@@ -19,7 +19,7 @@ from tests.doubles.watched_farm import SeenJob
 
 _SLACK = 1.5  # seconds for a renewal to be answered and Blender to be ended, on a busy machine
 _PATTERN = "frame_####.png"  # of a job that ended before a worker had opened its scene
-NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files"}
+NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files", "force"}
 # What the pixels of a frame must be, by scene, frame and settings.
 Expected = Callable[[str, int, Mapping[str, Any]], bytes]
 

@@ -69,6 +69,7 @@ class LeftBehind:
         self.view = SeenJob(
             job=job,
             frames_done=3,
+            frames_taken_over=0,
             frames_failed="4",
             frames_left=1,
             frames_per_second=1.0,

@@ -241,3 +241,12 @@ async def test_a_batch_is_split_as_a_whole_or_not_at_all(table: ports.JobTable) 
     with pytest.raises(errors.NotFoundError):
         await table.get_batch(batch.job, 200)
     assert await table.get_batch(batch.job, 0) == written
+
+
+async def test_the_job_noted_last_has_the_frames_of_a_key(table: ports.JobTable) -> None:
+    """Of that key alone; nothing that was never noted."""
+    assert await table.latest_of("key-1") == ""
+    await table.note_latest("key-1", "a-000000000001")
+    await table.note_latest("key-1", "a-000000000002")
+    await table.note_latest("key-2", "b-000000000003")
+    assert await table.latest_of("key-1") == "a-000000000002"

@@ -34,6 +34,13 @@ class OneScene:
     """Carries out `ports.SceneFiles` with a file that nobody reads."""
 
     missing: errors.BlendropError | None = None
+    content: str = ""  # what its bytes are; empty: other ones in each version
+
+    async def digest_of(self, scene: jobs.SceneRef) -> str:
+        """Return what stands for its bytes, or raise what it is missing for."""
+        if self.missing is not None:
+            raise self.missing
+        return self.content or f"{scene.name} {scene.etag}"
 
     async def path_of(self, scene: jobs.SceneRef) -> Path:
         """Return a path, or raise what it is missing for."""
@@ -52,6 +59,7 @@ class MemoryFarm:
     verifier: TrustingVerifier = field(default_factory=TrustingVerifier)
     stopping: bool = False
     batch_seconds: float = 20
+    scene_content: str = ""
     scene_missing: errors.BlendropError | None = None
     progress: ports.Progress = field(default_factory=ports.Progress)
     prices: costs.PriceTable = field(default_factory=lambda: costs.PriceTable(worker_hour=36))
@@ -114,7 +122,7 @@ class MemoryFarm:
             jobs=self.table,
             queue=self.queue,
             due_jobs=self.due_jobs,
-            scenes=OneScene(self.scene_missing),
+            scenes=OneScene(self.scene_missing, self.scene_content),
             share=self.share,
             renderer=self._on_disk(renderer or self.renderer),
             verifier=self.verifier,
@@ -146,16 +154,20 @@ class MemoryFarm:
         cut_for: int = 0,
         webhook: str | None = None,
         max_cost: float | None = None,
+        settings: job_settings.JobSettings | None = None,
     ) -> jobs.Job:
         """Return a job whose batches wait on the queue."""
         chosen = frames.parse(text, at_most=1000)
         now = self.clock.now()
+        number = next(self._numbers)
         job = jobs.Job(
-            id=f"shot-{next(self._numbers):012x}",
+            id=f"shot-{number:012x}",
             state=jobs.JobState.SUBMITTED,
             reason="",
-            scene=jobs.SceneRef(name="shot.blend", etag="0x1", size=1),
-            settings=job_settings.JobSettings(webhook=webhook, max_cost=max_cost),
+            scene=jobs.SceneRef(name="shot.blend", etag=f"0x{number}", size=1),
+            settings=(settings or job_settings.JobSettings()).model_copy(
+                update={"webhook": webhook, "max_cost": max_cost}
+            ),
             blender_version="5.0",
             frames=frames.canonical(chosen),
             frame_count=len(chosen),

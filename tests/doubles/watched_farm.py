@@ -41,11 +41,14 @@ class WatchedFarm:
         return self._direct or self.running.client.connection_string
 
     async def upload(self, name: str, content: bytes, **metadata: str) -> str:
-        """Upload a scene as any client would; return the id of the job that this makes."""
+        """Upload a scene as any client would; return the id of the job that this makes.
+
+        It renders everything: farms are shared by tests, and so are scenes.
+        """
         async with blobs.BlobClient.from_connection_string(
             self.connection_string, settings.SCENES_CONTAINER, name
         ) as blob:
-            await blob.upload_blob(content, overwrite=True, metadata=metadata)
+            await blob.upload_blob(content, overwrite=True, metadata={"force": "true", **metadata})
             return jobs.id_of_upload(name, (await blob.get_blob_properties()).etag)
 
     async def until(

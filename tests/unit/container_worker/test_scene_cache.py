@@ -1,6 +1,7 @@
 """Is a scene fetched once, is it the right version, and does the cache keep to its size?"""
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 
@@ -134,3 +135,13 @@ async def test_a_full_disk_is_said_with_its_remedy(
     monkeypatch.setattr(store, "download", full)
     with pytest.raises(errors.UnavailableError, match="BLENDROP_SCENE_CACHE_BYTES"):
         await SceneCache(store, tmp_path, largest=8).path_of(store.scene("a.blend", b"1"))
+
+
+async def test_the_digest_is_of_the_bytes_alone(store: CountingStore, tmp_path: Path) -> None:
+    """Uploaded again under any name, a scene is the same."""
+    cache = SceneCache(store, tmp_path, largest=1000)
+    first, again = store.scene("a.blend", b"one"), store.scene("b.blend", b"one")
+
+    digest = await cache.digest_of(first)
+    assert digest == hashlib.sha256(b"one").hexdigest() == await cache.digest_of(again)
+    assert await cache.digest_of(store.scene("a.blend", b"two")) != digest
