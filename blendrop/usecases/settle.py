@@ -62,7 +62,8 @@ async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
         log.warning("job_lacks_batches", job=job_id, reason="rows are missing or cancelled")
         return standing.row
     failed = [row for row in rows if row.state is batches.BatchState.FAILED]
-    ended = _ended(standing.row, failed, world.clock.now())
+    taken_over = sum(row.taken_over for row in rows)
+    ended = _ended(standing.row, failed, world.clock.now(), taken_over=taken_over)
     await world.share.clear_unfinished(job_id)
     try:
         await table.replace_job(ended, etag=standing.etag, event=ended.event(by=by))
@@ -74,13 +75,14 @@ async def job(world: World, job_id: str, *, by: str) -> jobs.Job:
     return ended
 
 
-def _ended(job: jobs.Job, failed: Sequence[batches.Batch], now: datetime.datetime) -> jobs.Job:
+def _ended(
+    job: jobs.Job, failed: Sequence[batches.Batch], now: datetime.datetime, *, taken_over: int
+) -> jobs.Job:
     if not failed:
-        return job.moved(
-            jobs.JobState.COMPLETED,
-            reason=f"all {job.frame_count} frames are rendered and verified",
-            now=now,
-        )
+        reason = f"all {job.frame_count} frames are rendered and verified"
+        if taken_over:
+            reason += f"; {taken_over} of them were taken over, from job {job.taken_from}"
+        return job.moved(jobs.JobState.COMPLETED, reason=reason, now=now)
     failures = sorted(
         (failure for batch in failed for failure in batch.failures), key=lambda one: one.frame
     )

@@ -87,6 +87,10 @@ class TakingOver:
             known_as = frames.file_name(source.frame_pattern, frame)
             try:
                 path = await self._world.share.file(source.id, known_as)
+                # Which of the extra outputs belong to a frame, their names do not say; a frame that
+                # has some is published after them.
+                if await self._world.share.has_extra_files(source.id):
+                    continue
                 flags = await self._world.verifier.verify(path, expected)
             except errors.NotFoundError:
                 continue
@@ -115,8 +119,7 @@ class TakingOver:
                 source = (await self._world.jobs.get_job(job_id)).row
             except errors.NotFoundError:
                 break
-            # Which of the extra outputs belong to a frame, their names do not say.
-            if source.frame_pattern and not await self._world.share.has_extra_files(source.id):
+            if source.frame_pattern:
                 found.append(source)
             if not source.taken_from:
                 break

@@ -47,6 +47,7 @@ async def test_the_same_scene_and_settings_render_nothing_again(farm: MemoryFarm
     ]
     view = await show.job(farm.showing(), again.id)
     assert (view.job.taken_from, view.frames_taken_over, view.frames_done) == (first.id, 4, 4)
+    assert view.job.reason.endswith(f"4 of them were taken over, from job {first.id}")
     reasons = [one.reason async for one in farm.table.events_of(again.id)]
     assert any(first.id in reason for reason in reasons)
 
