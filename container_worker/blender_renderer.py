@@ -16,8 +16,6 @@ from container_worker.blender import Blender, Bounds
 log = structlog.stdlib.get_logger(__name__)
 
 _NOBODY = ports.Progress()
-# Settings of a job that concern the farm, not Blender.
-_OURS = {"frames", "batch_size", "priority", "allow_missing_files", "force"}
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
 
 
@@ -68,7 +66,7 @@ class BlenderRenderer:
         try:
             loaded = await blender.load(
                 path,
-                settings.model_dump(exclude=_OURS),
+                settings.model_dump(include=set(job_settings.PIXELS)),
                 persistent_data=path not in self._lean,
             )
         finally:

@@ -121,7 +121,7 @@ class Bench:
         began = time.time()
         if way == COLD:
             await self.farm.scale(1)
-        job_id = await self.farm.client.upload(scene, {})
+        job_id = await self.farm.client.upload(scene, {"force": "true"})
         last: list[jobs.Job] = []
         before: list[_Snapshot] = []
 
@@ -193,7 +193,7 @@ def _emptied(folder: Path) -> None:
 
 
 def _files(job: jobs.Job, folder: Path) -> list[Path]:
-    numbers = [number for batch in job.batches() for number in batch]
+    numbers = job.frame_numbers()
     return [folder / frames.file_name(job.frame_pattern, number) for number in numbers]
 
 

@@ -19,7 +19,7 @@ from tests.doubles.storage_calls import CountedCalls
 _BATCHES = 20
 _AT_MOST = {8: 0.7, 50: 0.2}  # calls for a frame, by the frames of a batch
 _RECEIVE, _DELETE = "Get Messages", "Delete Message"
-_READ, _WRITE = "Query Entities", "Entity Group Transaction"
+_READ, _WRITE, _NOTE = "Query Entities", "Entity Group Transaction", "Insert Or Merge Entity"
 
 
 class _Until(ports.Progress):
@@ -95,5 +95,6 @@ async def test_the_calls_of_a_frame_are_few(
     assert ended is jobs.JobState.COMPLETED
     of_the_job = 2  # that it renders, and that it is completed
     assert (made[_WRITE], made[_DELETE]) == (2 * _BATCHES + of_the_job, _BATCHES)
-    assert set(made) == {_RECEIVE, _READ, _WRITE, _DELETE}
+    assert set(made) == {_RECEIVE, _READ, _WRITE, _DELETE, _NOTE}
+    assert made[_NOTE] == 1  # that the job has such frames
     assert made.total() / count <= _AT_MOST[batch_size], made

@@ -46,5 +46,5 @@ def test_whatever_changes_pixels_makes_a_difference() -> None:
 
 def test_no_setting_is_forgotten() -> None:
     """A new one changes pixels unless it is known not to."""
-    others = {"frames", "batch_size", "priority", "webhook", "force"}
+    others = {"frames", "batch_size", "priority", "webhook", "force", "max_cost"}
     assert set(job_settings.JobSettings.model_fields) == job_settings.PIXELS | others
