@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 import pydantic
 
-from blendrop import errors
+from blendrop import errors, redaction
 from blendrop.domain import costs, job_settings, webhooks
 
 SCENES_CONTAINER = "scenes"
@@ -119,6 +119,14 @@ class Settings(pydantic.BaseModel):
     log_format: Literal["json", "console"] = pydantic.Field("json", alias="BLENDROP_LOG_FORMAT")
     # The farm's own prices, over those of blendrop/prices.json; see docs/cost.md.
     own_prices: str = pydantic.Field("", alias="BLENDROP_PRICES")
+    # Where spans and metrics go, by the names that OpenTelemetry and Azure gave these; see
+    # docs/observe.md. Neither: they go nowhere, and no exporter is loaded.
+    collector: str = pydantic.Field("", alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    # The exporter reads them by itself; they are here because they hold what nobody may see.
+    collector_headers: str = pydantic.Field("", alias="OTEL_EXPORTER_OTLP_HEADERS", repr=False)
+    insights: str = pydantic.Field("", alias="APPLICATIONINSIGHTS_CONNECTION_STRING", repr=False)
+    # Of traces in which nothing fails; every other one is kept.
+    trace_share: float = pydantic.Field(1, ge=0, le=1, alias="BLENDROP_TRACE_SHARE")
 
     @pydantic.field_validator("own_prices")
     @classmethod
@@ -130,6 +138,18 @@ class Settings(pydantic.BaseModel):
     def prices(self) -> costs.PriceTable:
         """What things cost this farm."""
         return _LISTED_PRICES.overridden(self.own_prices)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What of all this nobody may see."""
+        headers = (part.partition("=")[2] for part in self.collector_headers.split(","))
+        return frozenset(
+            {
+                *redaction.of_connection(self.storage.connection_string),
+                *redaction.of_connection(self.insights),
+                *(urllib.parse.unquote(value).strip() for value in headers),
+            }
+        )
 
 
 class FunctionSettings(Settings):
@@ -213,6 +233,11 @@ class FunctionSettings(Settings):
                 "it must be an https address: whoever answers there decides who may in"
             )
         return address.rstrip("/")
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What of all this nobody may see."""
+        return super().secrets | {self.webhook_secret}
 
     @property
     def limits(self) -> job_settings.Limits:

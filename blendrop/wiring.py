@@ -1,8 +1,9 @@
 """Which adapter carries out which port? The only place that chooses."""
 
 import datetime
+import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,10 @@ from blendrop.adapters import (
     azure_worker_table,
     frame_folder,
     system_clock,
+    trace_contexts,
 )
 from blendrop.domain import circuit_breaker
+from blendrop.redaction import Redactor
 from blendrop.usecases.announce import Announcing
 from blendrop.usecases.control import Control
 from blendrop.usecases.due import Attending
@@ -28,6 +31,8 @@ from blendrop.usecases.show import Showing
 from blendrop.usecases.submit import Submission
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricExporter
+
     from blendrop.usecases.ledger import Ledger
     from blendrop.usecases.render_frames import Rendering
 
@@ -85,6 +90,40 @@ def clock() -> ports.Clock:
     return system_clock.SystemClock()
 
 
+def spans(
+    chosen: settings.Settings, redactor: Redactor, *, resource: Mapping[str, str]
+) -> trace_contexts.TraceContexts:
+    """Return what keeps traces; `resource` says who keeps them, by OpenTelemetry's names."""
+    if not chosen.collector and not chosen.insights:
+        return trace_contexts.TraceContexts()
+    # Loaded only where spans go somewhere: it would cost each cold start its time.
+    from blendrop.adapters import otel_spans, telemetry_exporters  # noqa: PLC0415
+
+    ways = (
+        (telemetry_exporters.spans_to_collector, chosen.collector),
+        (telemetry_exporters.spans_to_insights, chosen.insights),
+    )
+    return otel_spans.OtelSpans(
+        [functools.partial(exporter, address) for exporter, address in ways if address],
+        resource=resource,
+        share=chosen.trace_share,
+        redactor=redactor,
+    )
+
+
+def metric_exporters(chosen: settings.Settings) -> "Sequence[MetricExporter]":
+    """Return what sends metrics to where they are configured to go."""
+    if not chosen.collector and not chosen.insights:
+        return ()
+    from blendrop.adapters import telemetry_exporters  # noqa: PLC0415 loaded where used
+
+    ways = (
+        (telemetry_exporters.metrics_to_collector, chosen.collector),
+        (telemetry_exporters.metrics_to_insights, chosen.insights),
+    )
+    return [exporter(address) for exporter, address in ways if address]
+
+
 def rate_counters(store: Storage) -> ports.RateCounters:
     """Return what counts how often clients ask."""
     return azure_rate_counters.AzureRateCounters(
@@ -92,7 +131,9 @@ def rate_counters(store: Storage) -> ports.RateCounters:
     )
 
 
-def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
+def submission(
+    store: Storage, chosen: settings.FunctionSettings, traces: ports.Spans
+) -> Submission:
     """Return what submitting scenes needs."""
     return Submission(
         scenes=store.scenes,
@@ -102,6 +143,7 @@ def submission(store: Storage, chosen: settings.FunctionSettings) -> Submission:
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
         limits=chosen.limits,
+        spans=traces,
         settling=datetime.timedelta(seconds=chosen.settling_seconds),
     )
 
@@ -116,18 +158,19 @@ def showing(store: Storage, chosen: settings.FunctionSettings) -> Showing:
     )
 
 
-def control(store: Storage, chosen: settings.FunctionSettings) -> Control:
+def control(store: Storage, chosen: settings.FunctionSettings, traces: ports.Spans) -> Control:
     """Return what steering jobs needs."""
     return Control(
         jobs=store.jobs,
         queue=store.queue,
+        spans=traces,
         due_jobs=store.due_jobs,
         share=frame_folder.FrameFolder(chosen.frame_share),
         clock=system_clock.SystemClock(),
     )
 
 
-def attending(store: Storage, chosen: settings.FunctionSettings) -> Attending:
+def attending(store: Storage, chosen: settings.FunctionSettings, traces: ports.Spans) -> Attending:
     """Return what attending to due jobs needs."""
     from blendrop.adapters import webhook_client  # noqa: PLC0415 only that one function needs it
 
@@ -138,7 +181,7 @@ def attending(store: Storage, chosen: settings.FunctionSettings) -> Attending:
         clock=system_clock.SystemClock(),
         secret=chosen.webhook_secret,
     )
-    return Attending(submission=submission(store, chosen), announcing=announcing)
+    return Attending(submission=submission(store, chosen, traces), announcing=announcing)
 
 
 def watching(store: Storage) -> Watching:
@@ -160,6 +203,7 @@ def rendering(
     renderer: ports.Renderer,
     stopping: Callable[[], bool],
     progress: ports.Progress,
+    traces: ports.Spans,
     ledger: "Ledger",
 ) -> "Rendering":
     """Return what rendering batches needs."""
@@ -192,6 +236,7 @@ def rendering(
         largest_image=chosen.image_pixels,
         batch_seconds=chosen.batch_seconds,
         progress=progress,
+        spans=traces,
         ledger=ledger,
         prices=chosen.prices,
     )

@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from blendrop import errors, ports, settings, telemetry, wiring
+from blendrop import __version__, errors, ports, settings, telemetry, wiring
+from blendrop.redaction import Redactor
 from blendrop.usecases.ledger import Ledger
 from container_worker import machine, processes, status_server
 from container_worker.activity import Activity
 from container_worker.blender import Bounds
 from container_worker.blender_renderer import BlenderRenderer
 from container_worker.heartbeat import Heartbeat
-from container_worker.metrics import Metrics
+from container_worker.metrics import AllTold, Metrics
 from container_worker.receive_loop import Stopping, run
 from container_worker.scene_cache import SceneCache
 
@@ -33,12 +34,14 @@ def main() -> int:
     try:
         chosen = settings.read(settings.WorkerSettings, os.environ)
     except errors.InvalidRequestError as invalid:
-        sys.stderr.write(f"worker: {invalid}\n")
+        telemetry.configure("json", Redactor())
+        log.critical("worker_failed", reason=str(invalid))
         return 1
     processes.shield()
-    telemetry.configure(chosen.log_format, worker=wiring.worker_name(chosen))
+    redactor = Redactor(chosen.secrets)
+    telemetry.configure(chosen.log_format, redactor, worker=wiring.worker_name(chosen))
     try:
-        asyncio.run(_work(chosen))
+        asyncio.run(_work(chosen, redactor))
     except errors.BlendropError as failed:
         log.exception("worker_failed", reason=str(failed))
         return 1
@@ -46,10 +49,16 @@ def main() -> int:
     return 0
 
 
-async def _work(chosen: settings.WorkerSettings) -> None:
+async def _work(chosen: settings.WorkerSettings, redactor: Redactor) -> None:
     stopping = Stopping()
     clock = wiring.clock()
-    metrics = Metrics()
+    who = {
+        "service.name": "blendrop-worker",
+        "service.instance.id": wiring.worker_name(chosen),
+        "service.version": __version__,
+    }
+    metrics = Metrics(wiring.metric_exporters(chosen), resource=who)
+    spans = wiring.spans(chosen, redactor, resource=who)
     worker = machine.describe(chosen, clock)
     age = (worker.heard - worker.started).total_seconds()
     ledger = Ledger(worker.machine, clock, age=age)
@@ -76,16 +85,23 @@ async def _work(chosen: settings.WorkerSettings) -> None:
             device=chosen.cycles_device,
         ),
         progress=activity,
+        spans=spans,
     )
     metrics.watch_memory(lambda: renderer.memory)
-    store = wiring.storage(chosen.storage, calls=_Both(ledger, metrics))
+    store = wiring.storage(chosen.storage, calls=AllTold(metrics, ledger))
     world = wiring.rendering(
         store,
         chosen,
-        scenes=SceneCache(store.scenes, scratch / "scenes", largest=chosen.scene_cache_bytes),
+        scenes=SceneCache(
+            store.scenes,
+            scratch / "scenes",
+            largest=chosen.scene_cache_bytes,
+            progress=activity,
+        ),
         renderer=renderer,
         stopping=stopping.requested.is_set,
         progress=activity,
+        traces=spans,
         ledger=ledger,
     )
     heartbeat = Heartbeat(store.workers, activity, clock, seconds=chosen.heartbeat_seconds)
@@ -113,6 +129,7 @@ async def _work(chosen: settings.WorkerSettings) -> None:
     finally:
         await renderer.close()
         await store.clients.close()
+        await asyncio.gather(*(asyncio.to_thread(one.close) for one in (spans, metrics)))
 
 
 @contextlib.asynccontextmanager
@@ -128,18 +145,6 @@ async def _told_why(
     asked = stopping.requested.is_set()
     idle = f"idle for its idle time, {chosen.idle_seconds:g} s"
     activity.left("asked to stop" if asked else idle)
-
-
-class _Both(ports.StorageCalls):
-    """Tells two of every call: who is charged for them, and who counts them."""
-
-    def __init__(self, *told: ports.StorageCalls) -> None:
-        self._told = told
-
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
-        """Pass it on."""
-        for one in self._told:
-            one.called(service, operation, status)
 
 
 @contextlib.asynccontextmanager

@@ -61,6 +61,17 @@ class Activity(ports.Progress):
             self.unfit = reason
         self._enter(workers.WorkerState.LEFT, left_because=reason, rendering=None, unfit=unfit)
 
+    def message_received(self, *, waited: float, deliveries: int) -> None:
+        """A message is here for that often, so many seconds after it was sent."""
+        if deliveries > 1:
+            self._metrics.redeliveries.add(1)
+        else:
+            self._metrics.queue_wait.record(max(waited, 0))
+
+    def scene_found(self, *, cached: bool) -> None:
+        """A scene lies on the worker's disk; it did before, or was downloaded for this."""
+        self._metrics.scenes.add(1, {"result": "hit" if cached else "miss"})
+
     def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
         """A batch is this worker's now; so many of its frames are to be rendered."""
         self._frame_seconds = []
@@ -78,7 +89,7 @@ class Activity(ports.Progress):
 
     def scene_opened(self, *, seconds: float) -> None:
         """Blender has loaded the scene, which it had not open."""
-        self._metrics.load_seconds.observe(seconds)
+        self._metrics.load_seconds.record(seconds)
 
     def frame_begun(self, frame: int) -> None:
         """A frame is in hand."""
@@ -86,14 +97,22 @@ class Activity(ports.Progress):
 
     def frame_done(self, frame: int, *, seconds: float) -> None:
         """A frame has its final name."""
-        self._metrics.frames.labels("done", "").inc()
-        self._metrics.frame_seconds.observe(seconds)
+        self._metrics.frames.add(1, {"result": "done", "failure_class": ""})
+        self._metrics.frame_seconds.record(seconds)
         self._frame_seconds.append(seconds)
         self._frame_ended(frame, done=1)
 
-    def frame_failed(self, frame: int, failure_class: errors.FailureClass) -> None:
-        """A frame has no good image from this attempt."""
-        self._metrics.frames.labels("failed", str(failure_class)).inc()
+    def frame_failed(
+        self,
+        frame: int,
+        failure_class: errors.FailureClass,
+        *,
+        seconds: float,
+    ) -> None:
+        """A frame has no good image from this attempt, which took so long in vain."""
+        failed = {"result": "failed", "failure_class": str(failure_class)}
+        self._metrics.frames.add(1, failed)
+        self._metrics.wasted.add(seconds)
         self._frame_ended(frame, done=0)
 
     def waiting(self, reason: str) -> None:
@@ -103,17 +122,17 @@ class Activity(ports.Progress):
 
     def lease_renewed(self) -> None:
         """The batch stays this worker's for another lease."""
-        self._metrics.renewals.labels("renewed").inc()
+        self._metrics.renewals.add(1, {"result": "renewed"})
 
     def lease_renewal_failed(self) -> None:
         """A renewal was not answered; the lease runs on as it did."""
-        self._metrics.renewals.labels("failed").inc()
+        self._metrics.renewals.add(1, {"result": "failed"})
 
     def message_left(self, outcome: str, *, idle: bool = True) -> None:
         """The message was carried out or left; `idle`: the worker holds nothing more."""
-        self._metrics.messages.labels(outcome).inc()
+        self._metrics.messages.add(1, {"outcome": outcome})
         if outcome == render.Outcome.LEASE_LOST:
-            self._metrics.leases_lost.inc()
+            self._metrics.leases_lost.add(1)
         if not idle:
             return
         self._metrics.busy.set(0)

@@ -16,6 +16,7 @@ from container_worker.blender import Blender, Bounds
 log = structlog.stdlib.get_logger(__name__)
 
 _NOBODY = ports.Progress()
+_UNTRACED = ports.Spans()
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
 
 
@@ -29,6 +30,7 @@ class BlenderRenderer:
         scratch: Path,
         bounds: Bounds,
         progress: ports.Progress = _NOBODY,
+        spans: ports.Spans = _UNTRACED,
     ) -> None:
         self._programs = programs
         self._scratch = scratch
@@ -38,6 +40,7 @@ class BlenderRenderer:
         self._outputs = [scratch / "frames" / turn for turn in "ab"]
         self._bounds = bounds
         self._progress = progress
+        self._spans = spans
         self._blender: Blender | None = None
         self._version = ""  # of the one that runs, as the settings name it
         self._open: tuple[Path, job_settings.JobSettings] | None = None
@@ -61,16 +64,17 @@ class BlenderRenderer:
         if self._report is not None and self._open == asked and self._alive:
             return self._report
         self._open = self._report = None
-        blender = await self._running(self._fitting(version))
-        began = time.monotonic()
-        try:
-            loaded = await blender.load(
-                path,
-                settings.model_dump(include=set(job_settings.PIXELS)),
-                persistent_data=path not in self._lean,
-            )
-        finally:
-            self._log = blender.last_log()
+        with self._spans.span("load"):
+            blender = await self._running(self._fitting(version))
+            began = time.monotonic()
+            try:
+                loaded = await blender.load(
+                    path,
+                    settings.model_dump(include=set(job_settings.PIXELS)),
+                    persistent_data=path not in self._lean,
+                )
+            finally:
+                self._log = blender.last_log()
         self._progress.scene_opened(seconds=time.monotonic() - began)
         self._report, self._open = _report(loaded), asked
         log.info(

@@ -85,6 +85,9 @@ async def run(
             try:
                 delivery = await world.queue.receive(lease=world.lease)
                 if delivery is not None:
+                    waited = (world.clock.now() - delivery.inserted).total_seconds()
+                    deliveries = delivery.dequeue_count
+                    world.progress.message_received(waited=waited, deliveries=deliveries)
                     await hands.take(delivery, since)
                 await hands.note_ended()
             except errors.UnavailableError as away:
@@ -183,7 +186,6 @@ class _Hands:
             outcome = "unavailable"  # unless there is a result
             attended = attending.result()
             outcome = attended.outcome
-            log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
             return attended
         finally:
             stop_requested.cancel()

@@ -18,6 +18,7 @@ from blendrop.domain import jobs
 
 log = structlog.stdlib.get_logger(__name__)
 
+_NOBODY = ports.Progress()
 _STEM_BYTES = 200
 
 
@@ -27,8 +28,16 @@ class SceneCache:
     The next one is fetched while the last is still rendered: that one is kept, whatever its size.
     """
 
-    def __init__(self, store: ports.SceneStore, folder: Path, *, largest: int) -> None:
+    def __init__(
+        self,
+        store: ports.SceneStore,
+        folder: Path,
+        *,
+        largest: int,
+        progress: ports.Progress = _NOBODY,
+    ) -> None:
         self._store = store
+        self._progress = progress
         self._folder = folder
         self._largest = largest
         self._one_at_a_time = asyncio.Lock()
@@ -51,6 +60,7 @@ class SceneCache:
         digest = hashlib.sha256(f"{scene.name}\n{scene.etag}".encode()).hexdigest()[:32]
         path = self._folder / digest / f"{_stem(scene.name)}.blend"
         if await asyncio.to_thread(self._have, path, scene.size):
+            self._progress.scene_found(cached=True)
             return path
         log.info("scene_download", scene=scene.name, bytes=scene.size)
         try:
@@ -62,6 +72,7 @@ class SceneCache:
                 f"scene {scene.name!r} ({scene.size} bytes) cannot be written to {self._folder}: "
                 f"{failed}. Give the worker more disk, or lower BLENDROP_SCENE_CACHE_BYTES"
             ) from failed
+        self._progress.scene_found(cached=False)
         return path
 
     async def digest_of(self, scene: jobs.SceneRef) -> str:

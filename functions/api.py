@@ -3,7 +3,7 @@
 import fastapi
 
 from blendrop import __version__
-from functions import access, farm_api, frames_api, gate, jobs_api, problems
+from functions import access, farm_api, frames_api, gate, invocation, jobs_api, problems
 
 app = fastapi.FastAPI(
     title="Blendrop",
@@ -32,3 +32,4 @@ for router in (jobs_api.router, frames_api.router, farm_api.router):
 app.include_router(api)
 problems.install(app)
 gate.install(app)
+app.add_middleware(invocation.Tracing)  # last, and so around all others

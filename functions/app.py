@@ -5,7 +5,7 @@ import azure.functions as func
 from blendrop import telemetry
 from functions import api, due_jobs, sweeper, world
 
-telemetry.configure_hosted(world.settings().log_format)
+telemetry.configure_hosted(world.settings().log_format, world.redactor())
 
 # Everything HTTP is FastAPI's. Where callers prove who they are by a function key, the host asks
 # for it before a request gets that far; every other proof functions/access.py looks at.

@@ -5,12 +5,15 @@ import pydantic
 
 from blendrop import errors, settings
 from blendrop.usecases import due
-from functions import world
+from functions import invocation, world
 
 due_jobs = func.Blueprint()
 
 
 class _Due(pydantic.BaseModel):
+    # Cut short, as errors show it, a secret in it could not be told from other text.
+    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
+
     job: str
 
 
@@ -20,13 +23,16 @@ class _Due(pydantic.BaseModel):
     queue_name=settings.DUE_JOBS_QUEUE,
     connection=settings.STORAGE_CONNECTION,
 )
-async def attend_due_job(message: func.QueueMessage) -> None:
+async def attend_due_job(message: func.QueueMessage, context: func.Context) -> None:
     """Plan a job's batches, or tell whom it names that it has ended."""
-    body = message.get_body()
+    with invocation.of(context):
+        await due.attend(world.attending(), _job(message.get_body()))
+
+
+def _job(body: bytes) -> str:
     try:
-        told = _Due.model_validate_json(body)
+        return _Due.model_validate_json(body).job
     except pydantic.ValidationError as invalid:
         raise errors.UnreadableMessageError(
             f"message {body[:200]!r} on {settings.DUE_JOBS_QUEUE} names no job: {invalid}"
         ) from invalid
-    await due.attend(world.attending(), told.job)

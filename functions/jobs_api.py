@@ -156,7 +156,6 @@ async def begin_upload(body: UploadRequest, caller: Caller) -> Upload:
     },
 )
 async def submit_job(
-    request: fastapi.Request,
     response: fastapi.Response,
     body: JobRequest,
     caller: Caller,
@@ -172,7 +171,6 @@ async def submit_job(
         settings=body.settings,
         caller=caller,
         key=idempotency_key or secrets.token_hex(16),
-        traceparent=request.headers.get("traceparent", ""),
     )
     if dry_run:
         return fastapi.responses.JSONResponse(

@@ -5,7 +5,7 @@ import datetime
 import azure.functions as func
 
 from blendrop.usecases import farm, recover
-from functions import world
+from functions import invocation, world
 
 sweeper = func.Blueprint()
 
@@ -15,9 +15,13 @@ _ENDED = datetime.timedelta(minutes=5)
 
 @sweeper.function_name("sweep")
 @sweeper.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False)
-async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 the host insists on the argument
+async def sweep(
+    timer: func.TimerRequest,  # noqa: ARG001 the host insists on the argument
+    context: func.Context,
+) -> None:
     """Repair the open jobs, and forget what nobody has any more use for."""
-    await recover.sweep(world.submission())
-    await farm.forget_dead_workers(world.watching())
-    counters = world.rate_counters()
-    await counters.forget(before=world.clock().now() - _ENDED)
+    with invocation.of(context):
+        await recover.sweep(world.submission())
+        await farm.forget_dead_workers(world.watching())
+        counters = world.rate_counters()
+        await counters.forget(before=world.clock().now() - _ENDED)

@@ -10,7 +10,7 @@ import pydantic
 
 from blendrop import errors, settings
 from blendrop.usecases import submit
-from functions import world
+from functions import invocation, world
 
 door = func.Blueprint()
 
@@ -28,6 +28,9 @@ class _CloudEvent(pydantic.BaseModel):
     Source: Microsoft Learn, "Azure Blob Storage as an Event Grid source".
     """
 
+    # Cut short, as errors show it, a secret in it could not be told from other text.
+    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
+
     type: str
     subject: str
     data: _Data
@@ -41,11 +44,10 @@ class _CloudEvent(pydantic.BaseModel):
 )
 async def scene_upload_event(message: func.QueueMessage, context: func.Context) -> None:
     """Make the job of the scene that an event tells of."""
-    name = scene_name(message.get_body())
-    if name is not None:
-        await submit.uploaded(
-            world.submission(), name, traceparent=context.trace_context.trace_parent or ""
-        )
+    with invocation.of(context):
+        name = scene_name(message.get_body())
+        if name is not None:
+            await submit.uploaded(world.submission(), name)
 
 
 def scene_name(body: bytes) -> str | None:

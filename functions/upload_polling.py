@@ -5,7 +5,7 @@ from azurefunctions.extensions.bindings import blob
 
 from blendrop import settings
 from blendrop.usecases import submit
-from functions import world
+from functions import invocation, world
 
 door = func.Blueprint()
 
@@ -20,8 +20,5 @@ door = func.Blueprint()
 )
 async def scene_uploaded(uploaded: blob.BlobClient, context: func.Context) -> None:
     """Make the job of an uploaded scene."""
-    await submit.uploaded(
-        world.submission(),
-        uploaded.blob_name,
-        traceparent=context.trace_context.trace_parent or "",
-    )
+    with invocation.of(context):
+        await submit.uploaded(world.submission(), uploaded.blob_name)

@@ -1,10 +1,12 @@
 """Where do functions get their settings and clients from? From here, once for each process."""
 
+import atexit
 import functools
 import os
 
-from blendrop import ports, wiring
+from blendrop import __version__, ports, wiring
 from blendrop import settings as environment
+from blendrop.redaction import Redactor
 from blendrop.usecases.control import Control
 from blendrop.usecases.due import Attending
 from blendrop.usecases.farm import Watching
@@ -19,6 +21,24 @@ def settings() -> environment.FunctionSettings:
 
 
 @functools.cache
+def redactor() -> Redactor:
+    """Return what takes secrets out of what is told to anyone."""
+    return Redactor(settings().secrets)
+
+
+@functools.cache
+def spans() -> ports.Spans:
+    """Return what keeps traces."""
+    made = wiring.spans(
+        settings(),
+        redactor(),
+        resource={"service.name": "blendrop-functions", "service.version": __version__},
+    )
+    atexit.register(made.close)  # where the host lets its worker end by itself
+    return made
+
+
+@functools.cache
 def _storage() -> wiring.Storage:
     # Made at the first call, inside the host's event loop: clients belong to the loop they run in,
     # and a cold start should not pay for what its first call does not need.
@@ -28,7 +48,7 @@ def _storage() -> wiring.Storage:
 @functools.cache
 def submission() -> Submission:
     """Return what submitting scenes, and repairing submissions, needs."""
-    return wiring.submission(_storage(), settings())
+    return wiring.submission(_storage(), settings(), spans())
 
 
 @functools.cache
@@ -40,13 +60,13 @@ def showing() -> Showing:
 @functools.cache
 def control() -> Control:
     """Return what steering jobs needs."""
-    return wiring.control(_storage(), settings())
+    return wiring.control(_storage(), settings(), spans())
 
 
 @functools.cache
 def attending() -> Attending:
     """Return what attending to due jobs needs."""
-    return wiring.attending(_storage(), settings())
+    return wiring.attending(_storage(), settings(), spans())
 
 
 @functools.cache

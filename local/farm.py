@@ -44,7 +44,7 @@ class Plan:
     connection_string: str = ""  # of a storage account that is there already; else Azurite is run
     short_lives: int = 3  # of a worker in a row, and it is not replaced any more
     core_tools: bool = False  # run `func start`, if it is installed
-    settings: Mapping[str, str] = field(default_factory=dict)  # BLENDROP_… for all processes
+    settings: Mapping[str, str] = field(default_factory=dict)  # environment of all processes
 
 
 class Farm:

@@ -11,6 +11,8 @@ from local import azurite, blenders, farm, foreground
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / ".farm" / "up"
+# What else the environment says of telemetry counts here, too.
+_HANDED_ON = ("BLENDROP", "OTEL_", "APPLICATIONINSIGHTS_")
 _HTTP_PORT = 7071  # what Core Tools use
 
 
@@ -25,7 +27,7 @@ async def main() -> int:
         storage_ports=azurite.STANDARD_PORTS,
         keep_storage=True,
         core_tools=True,
-        settings={name: value for name, value in os.environ.items() if name.startswith("BLENDROP")},
+        settings={name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)},
     )
     host = "Core Tools" if shutil.which("func") else "the small host in local/"
     print(

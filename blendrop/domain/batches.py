@@ -88,6 +88,7 @@ class Batch(pydantic.BaseModel):
     worker: str = ""  # who holds it, or held it last
     reason: str = ""  # why it waits, for a person; empty while it renders
     lease_until: datetime.datetime | None = None
+    traceparent: str = ""  # W3C trace context of its last attempt
     pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
     taken_over: int = 0  # of those, from an earlier job
@@ -125,13 +126,16 @@ class Batch(pydantic.BaseModel):
         failures = tuple(one for one in self.failures if one.frame not in done)
         return self.model_copy(update={"frames_done": len(done), "failures": failures})
 
-    def claimed(self, worker: str, *, lease_until: datetime.datetime) -> "Batch":
+    def claimed(
+        self, worker: str, *, lease_until: datetime.datetime, traceparent: str = ""
+    ) -> "Batch":
         """Return the batch as held by `worker`, one attempt later."""
         return self._moved(
             BatchState.RENDERING,
             worker=worker,
             lease_until=lease_until,
             attempt=self.attempt + 1,
+            traceparent=traceparent,
             pause_requested=False,
             reason="",
         )

@@ -21,7 +21,7 @@ class BatchMessage(pydantic.BaseModel):
     """One batch of one job, to be rendered."""
 
     # Fields of later versions are ignored as long as they keep `v`: an addition breaks no worker.
-    model_config = pydantic.ConfigDict(frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
 
     v: Literal[1] = 1
     job: str

@@ -7,13 +7,13 @@ batch's row, at its next renewal.
 
 import datetime
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, events, jobs, messages, priorities
-from blendrop.usecases import announce, mend, pausing
+from blendrop.domain import batches, events, jobs, priorities
+from blendrop.usecases import announce, mend, pausing, send
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -27,6 +27,7 @@ class Control:
     due_jobs: ports.DueJobs
     share: ports.FrameShare
     clock: ports.Clock
+    spans: ports.Spans = field(default_factory=ports.Spans)
 
 
 async def cancel(world: Control, job_id: str, *, by: str) -> jobs.Job:
@@ -247,10 +248,5 @@ async def _change(
 
 async def _send_open(world: Control, job: jobs.Job) -> None:
     """Send a message for every batch that has not ended; one that is held finds that out."""
-    await world.queue.send(
-        [
-            messages.of_batch(one.row, traceparent=job.traceparent)
-            async for one in world.jobs.batches_of(job.id, states=batches.OPEN)
-        ],
-        priority=job.settings.priority,
-    )
+    rows = [one.row async for one in world.jobs.batches_of(job.id, states=batches.OPEN)]
+    await send.batches(world, job, rows)

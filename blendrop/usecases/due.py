@@ -36,7 +36,9 @@ async def attend(world: Attending, job_id: str) -> None:
     except errors.NotFoundError:
         log.warning("due_job_dropped", job=job_id, reason="there is no such job")
         return
-    if standing.row.state is jobs.JobState.SUBMITTED:
-        await submit.finish(world.submission, standing)
-    else:
-        await announce.attempt(world.announcing, standing)
+    # In the job's trace, which the message does not know.
+    with world.submission.spans.span("attend due job", parent=standing.row.traceparent, job=job_id):
+        if standing.row.state is jobs.JobState.SUBMITTED:
+            await submit.finish(world.submission, standing)
+        else:
+            await announce.attempt(world.announcing, standing)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batches, events, jobs, messages
-from blendrop.usecases import announce, mend, settle, submit
+from blendrop.domain import batches, events, jobs
+from blendrop.usecases import announce, mend, send, settle, submit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -141,9 +141,6 @@ async def _send_again(world: submit.Submission, waiting: _Waiting, swept: Swept)
         await world.jobs.replace_job(changed, etag=waiting.job.etag, event=event)
     except errors.ConflictError:
         return  # it moved on in the meantime: the next sweep looks again
-    await world.queue.send(
-        [messages.of_batch(one, traceparent=job.traceparent) for one in orphans],
-        priority=job.settings.priority,
-    )
+    await send.batches(world, job, orphans)
     swept.messages += len(orphans)
     log.warning("messages_sent_again", job=job.id, messages=len(orphans))

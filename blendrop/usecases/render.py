@@ -39,6 +39,11 @@ class Outcome(StrEnum):
     JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked, or too many fail
 
 
+_FAILED = frozenset(
+    {Outcome.FAILED, Outcome.RETRY, Outcome.LEASE_LOST, Outcome.PARKED, Outcome.JOB_FAILED}
+)
+
+
 @dataclass(frozen=True)
 class Attended:
     """A message that was carried out, or left."""
@@ -75,33 +80,65 @@ async def attend(
     except errors.UnreadableMessageError as unreadable:
         return await _parked(world, delivery, unreadable)
     waiting = Waiting(world.queue, world.clock, delivery, lease=world.lease, since=since)
-    with structlog.contextvars.bound_contextvars(job=message.job, batch=message.batch):
-        try:
-            found = await _found(world, delivery, message)
-            if isinstance(found, Attended):
-                return found
-            scene = found.job.row.scene
-            _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
-        except errors.LeaseLostError as lost:
-            log.warning("lease_lost", reason=str(lost))
-            return Attended(Outcome.LEASE_LOST, message.job)
-        except asyncio.CancelledError:
-            await waiting.give_back()
-            raise
-        stage.begun = True
-        async with contextlib.AsyncExitStack() as with_blender:
-            with_blender.callback(world.handover.blender.release)
-            claimed = await _claimed(world, waiting, message, found)
+    with world.spans.span(
+        "process render-batches",
+        kind="consumer",
+        parent=message.traceparent,
+        job=message.job,
+        batch=message.batch,
+        deliveries=delivery.dequeue_count,
+    ) as processing:
+        attended = await _attended(world, waiting, message, stage)
+        processing.note(outcome=attended.outcome)
+        if attended.outcome in _FAILED:
+            processing.fail(attended.outcome)
+        log.info("message_attended", outcome=attended.outcome, message=delivery.message_id)
+        return attended
+
+
+async def _attended(
+    world: Rendering, waiting: Waiting, message: messages.BatchMessage, stage: Stage
+) -> Attended:
+    try:
+        found = await _found(world, waiting.delivery, message)
+        if isinstance(found, Attended):
+            return found
+        scene = found.job.row.scene
+        _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
+    except errors.LeaseLostError as lost:
+        log.warning("lease_lost", reason=str(lost))
+        return Attended(Outcome.LEASE_LOST, message.job)
+    except asyncio.CancelledError:
+        await waiting.give_back()
+        raise
+    stage.begun = True
+    async with contextlib.AsyncExitStack() as with_blender:
+        with_blender.callback(world.handover.blender.release)
+        # The span of the claim is over, and told, before the work begins: what the attempt does is
+        # its child, so that it hangs together though the worker be killed and no later span ever
+        # told.
+        with world.spans.span(
+            "claim batch",
+            parent=message.traceparent,
+            links=(found.batch.row.traceparent,),
+            attempt=found.batch.row.attempt + 1,
+            job=message.job,
+            batch=message.batch,
+        ) as claiming:
+            claimed = await _claimed(
+                world, waiting, message, found, traceparent=claiming.traceparent
+            )
             if isinstance(claimed, Attended):
+                claiming.note(outcome=claimed.outcome)
                 return claimed
+            claiming.end()
             lease, found = claimed
             left = len(lease.batch.frame_numbers()) - len(found.done)
             world.progress.batch_claimed(lease.batch, frames_left=left)
-            with structlog.contextvars.bound_contextvars(attempt=lease.batch.attempt):
-                outcome = await _attempt(world, lease, found, stage, with_blender)
-        if outcome is not Outcome.DONE:
-            world.known.forget()
-        return Attended(outcome, message.job, lease.batch.frames_done - len(found.done))
+            outcome = await _attempt(world, lease, found, stage, with_blender)
+    if outcome is not Outcome.DONE:
+        world.known.forget()
+    return Attended(outcome, message.job, lease.batch.frames_done - len(found.done))
 
 
 async def _parked(world: Rendering, delivery: ports.Delivery, why: Exception) -> Attended:
@@ -168,13 +205,18 @@ async def _fetched_ahead(world: Rendering, scene: jobs.SceneRef) -> None:
 
 
 async def _claimed(
-    world: Rendering, waiting: Waiting, message: messages.BatchMessage, found: _Found
+    world: Rendering,
+    waiting: Waiting,
+    message: messages.BatchMessage,
+    found: _Found,
+    *,
+    traceparent: str,
 ) -> tuple[Lease, _Found] | Attended:
     """Claim the batch; if that is refused, look anew at rows that were remembered."""
     async with world.handover.claiming:
         while True:
             try:
-                lease = await _claim(world, waiting, found)
+                lease = await _claim(world, waiting, found, traceparent=traceparent)
             except (errors.ConflictError, errors.NotFoundError):
                 world.known.forget()
                 if found.fresh:
@@ -252,13 +294,17 @@ async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) ->
     return {names[name] for name in await world.share.frames_done(job.id, names)}
 
 
-async def _claim(world: Rendering, waiting: Waiting, found: _Found) -> Lease:
+async def _claim(
+    world: Rendering, waiting: Waiting, found: _Found, *, traceparent: str
+) -> Lease:
     batch, done = found.batch.row, found.done
     event = None
     if batch.state is batches.BatchState.RENDERING:
         event = _event(world, events.EventKind.WORKER_LOST, _lost(batch))
         batch = _with_lost_worker(batch, done)
-    batch = batch.with_done(done).claimed(world.worker, lease_until=world.clock.now() + world.lease)
+    batch = batch.with_done(done).claimed(
+        world.worker, lease_until=world.clock.now() + world.lease, traceparent=traceparent
+    )
     charge = world.ledger.before(batch, until=waiting.since)
     try:
         claimed = await world.jobs.replace_batch(

@@ -6,6 +6,7 @@ while the one before is verified and published, and is never further ahead than 
 """
 
 import asyncio
+import contextvars
 import datetime
 import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -60,6 +61,7 @@ class Rendering:
     known: KnownRows
     batch_seconds: float  # a longer batch is shared with workers that are idle; 0: never
     progress: ports.Progress = field(default_factory=ports.Progress)
+    spans: ports.Spans = field(default_factory=ports.Spans)
     left: set[tuple[str, int, int]] = field(default_factory=set)  # job, batch, attempt
     handover: Handover = field(default_factory=Handover)
 
@@ -106,7 +108,8 @@ async def missing(
     ]
     if not wanted:
         return
-    path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
+    with world.spans.span("fetch scene"):
+        path = await _patiently(world, lease, lambda: _scene_file(world, job.row.scene))
     try:
         async with asyncio.TaskGroup() as beside:
             await _one_after_the_other(
@@ -138,15 +141,18 @@ async def _one_after_the_other(
         began = world.clock.elapsed()
         world.progress.frame_begun(frame)
         try:
-            report = await _opened(world, job.row, path)
-            job = await _started(world, lease, job, report)
-            if await _taken_over(world, lease, job.row, frame, taking, report=report):
-                continue
-            name = frames.file_name(job.row.frame_pattern, frame)
-            if not wanted:
-                rendered = await _last(world, lease.batch, stage, frame, name)
-            else:
-                rendered = await world.renderer.render(frame, name)
+            with world.spans.span("frame", frame=frame):
+                report = await _opened(world, job.row, path)
+                job = await _started(world, lease, job, report)
+                if await _taken_over(world, lease, job.row, frame, taking, report=report):
+                    continue
+                name = frames.file_name(job.row.frame_pattern, frame)
+                within = contextvars.copy_context()  # what follows is of this frame, too
+                with world.spans.span("render"):
+                    if not wanted:
+                        rendered = await _last(world, lease.batch, stage, frame, name)
+                    else:
+                        rendered = await world.renderer.render(frame, name)
         except errors.SceneError:
             raise
         except errors.FrameError as failed:
@@ -171,7 +177,8 @@ async def _one_after_the_other(
                 name=name,
                 image=report.image,
                 printed=printed,
-            )
+            ),
+            context=within,
         )
 
 
@@ -200,10 +207,16 @@ async def _last(
 def _count_failure(
     world: Rendering, lease: Lease, frame: int, failed: errors.FrameError, *, seconds: float
 ) -> None:
-    log.warning("frame_failed", frame=frame, failure=failed.failure_class, reason=str(failed))
+    log.warning(
+        "frame_failed",
+        frame=frame,
+        failure=failed.failure_class,
+        reason=str(failed),
+        log_tail=failed.log_tail[-_LOG_TAIL:],
+    )
     failure = _failure(world, lease.batch, frame, failed)
     lease.batch = lease.batch.with_failure(failure, seconds=seconds)
-    world.progress.frame_failed(frame, failed.failure_class)
+    world.progress.frame_failed(frame, failed.failure_class, seconds=seconds)
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -323,7 +336,8 @@ async def _finish(
 ) -> None:
     """Verify a frame and publish it, or count it as failed, while Blender renders the next."""
     try:
-        flags = await world.verifier.verify(rendered.path, image)
+        with world.spans.span("verify"):
+            flags = await world.verifier.verify(rendered.path, image)
     except errors.FrameError as failed:
         await _keep_log(world, lease, job, name, printed)
         _count_failure(world, lease, frame, failed, seconds=rendered.seconds)
@@ -333,7 +347,8 @@ async def _finish(
         keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
         await _patiently(world, lease, keep)
     lease.check()
-    await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
+    with world.spans.span("publish"):
+        await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
     world.progress.frame_done(frame, seconds=rendered.seconds)
     log.info(

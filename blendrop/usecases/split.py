@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import batch_sizes, batches, frames, jobs, messages
+from blendrop.domain import batch_sizes, batches, frames, jobs
+from blendrop.usecases import send
 from blendrop.usecases.lease import Lease
 
 log = structlog.stdlib.get_logger(__name__)
@@ -35,6 +36,11 @@ class World(Protocol):
     @property
     def queue(self) -> ports.BatchQueue:
         """Where others look for batches."""
+        ...
+
+    @property
+    def spans(self) -> ports.Spans:
+        """The trace of what is done."""
         ...
 
     @property
@@ -99,10 +105,7 @@ class Sharing:
             if not await self._cut_off(rows):
                 return
             log.info("batch_split", batches=len(rows), kept=self._lease.batch.frames)
-            await self._world.queue.send(
-                [messages.of_batch(row, traceparent=job.traceparent) for row in rows],
-                priority=job.settings.priority,
-            )
+            await send.batches(self._world, job, rows)
         except errors.UnavailableError as away:
             log.warning("batch_not_shared", reason=str(away))
 

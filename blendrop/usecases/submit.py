@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -24,10 +24,9 @@ from blendrop.domain import (
     frames,
     job_settings,
     jobs,
-    messages,
     whole_jobs,
 )
-from blendrop.usecases import announce, settle
+from blendrop.usecases import announce, send, settle
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,9 +50,10 @@ class Submission:
     clock: ports.Clock
     limits: job_settings.Limits
     settling: datetime.timedelta  # a submission in the making is left in peace this long
+    spans: ports.Spans = field(default_factory=ports.Spans)
 
 
-async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jobs.Job | None:
+async def uploaded(world: Submission, name: str) -> jobs.Job | None:
     """Make the job of an uploaded blob; None if it is no .blend, is for a request, or gone again.
 
     What cannot be rendered becomes a `failed` job, whose reason says what to do.
@@ -76,14 +76,12 @@ async def uploaded(world: Submission, name: str, *, traceparent: str = "") -> jo
     try:
         standing = await world.jobs.get_job(job_id)
     except errors.NotFoundError:
-        standing = await _added(world, await _of_upload(world, job_id, stored, traceparent), "")
+        standing = await _added(world, await _of_upload(world, job_id, stored), "")
         await announce.begin(world.due_jobs, standing.row)
     return await finish(world, standing)
 
 
-async def _of_upload(
-    world: Submission, job_id: str, stored: ports.StoredScene, traceparent: str
-) -> jobs.Job:
+async def _of_upload(world: Submission, job_id: str, stored: ports.StoredScene) -> jobs.Job:
     """Lay the metadata's settings over the scene; a job that cannot be is born failed."""
     problems: list[errors.Problem] = []
     settings = job_settings.JobSettings()
@@ -96,7 +94,9 @@ async def _of_upload(
     except errors.InvalidRequestError as invalid:
         problems.extend(invalid.problems)
         plan = Plan(stored.scene, settings)
-    job = _job(job_id, plan, now=world.clock.now()).model_copy(update={"traceparent": traceparent})
+    job = _job(job_id, plan, now=world.clock.now()).model_copy(
+        update={"traceparent": world.spans.here()}
+    )
     if problems:
         reason = " ".join(map(str, problems))
         return job.moved(jobs.JobState.FAILED, reason=reason, now=job.created)
@@ -133,7 +133,8 @@ async def planned(
     Raises:
         InvalidRequestError: with what is wrong with the scene, or with the settings for it.
     """
-    head = await _head(world, scene)
+    with world.spans.span("plan job"):
+        head = await _head(world, scene)
     return Plan(
         scene,
         settings,
@@ -174,7 +175,6 @@ class Request:
     settings: Mapping[str, object]
     caller: str  # who asks
     key: str  # the same for a request that is repeated, and for no other of this caller
-    traceparent: str = ""
 
     @property
     def digest(self) -> str:
@@ -241,7 +241,7 @@ async def requested(world: Submission, request: Request) -> jobs.Job:
             f"the key {request.key!r} was used for another request, which made job {noted.job}"
         )
     job = _job(noted.job, plan, now=world.clock.now()).model_copy(
-        update={"owner": request.caller, "traceparent": request.traceparent}
+        update={"owner": request.caller, "traceparent": world.spans.here()}
     )
     standing = await _added(world, job, request.caller)
     made = standing.row
@@ -352,10 +352,7 @@ async def finish(world: Submission, standing: ports.Versioned[jobs.Job]) -> jobs
         # A message is sent once its row is there, while others' rows are still being added.
         while some := tuple(itertools.islice(rows, _GROUP)):
             await world.jobs.add_batches(some)
-            await world.queue.send(
-                [messages.of_batch(one, traceparent=job.traceparent) for one in some],
-                priority=job.settings.priority,
-            )
+            await send.batches(world, job, some)
 
     planning = (add_and_send() for _ in range(_GROUPS_AT_ONCE))
     ended = await asyncio.gather(*planning, return_exceptions=True)

@@ -148,12 +148,18 @@ async def test_what_is_done_is_counted(asked: Asked) -> None:
     assert before["blendrop_worker_busy"] == 0
 
     asked.activity.ready()
+    asked.activity.message_received(waited=7.5, deliveries=1)
+    asked.activity.message_received(waited=3600, deliveries=2)
     asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.scene_found(cached=False)
+    asked.activity.scene_found(cached=True)
     asked.activity.scene_opened(seconds=0.3)
+    asked.metrics.called("queue", "Put Message", 201)
+    asked.metrics.called("queue", "Put Message", 0)
     asked.activity.frame_begun(29)
     asked.activity.frame_done(29, seconds=3)
     asked.activity.frame_begun(30)
-    asked.activity.frame_failed(30, errors.FailureClass.OUT_OF_MEMORY)
+    asked.activity.frame_failed(30, errors.FailureClass.OUT_OF_MEMORY, seconds=2.5)
     asked.activity.lease_renewed()
     asked.activity.lease_renewal_failed()
     assert (await asked.samples())["blendrop_worker_busy"] == 1
@@ -174,7 +180,17 @@ async def test_what_is_done_is_counted(asked: Asked) -> None:
         "blendrop_worker_leases_lost_total": 1,
         "blendrop_worker_batches_total[('outcome', 'lease_lost')]": 1,
         "blendrop_worker_busy": 0,
+        "blendrop_worker_queue_wait_seconds_count": 1,
+        "blendrop_worker_queue_wait_seconds_sum": 7.5,
+        "blendrop_worker_redeliveries_total": 1,
+        "blendrop_worker_wasted_seconds_total": 2.5,
+        "blendrop_worker_scene_lookups_total[('result', 'hit')]": 1,
+        "blendrop_worker_scene_lookups_total[('result', 'miss')]": 1,
     }
+    calls = "blendrop_worker_storage_calls_total"
+    for status in ("0", "201"):
+        labels = [("operation", "Put Message"), ("service", "queue"), ("status", status)]
+        expected[f"{calls}[{', '.join(map(str, labels))}]"] = 1
     assert {name: after[name] for name in expected} == expected
     assert after["blendrop_worker_blender_memory_bytes"] == 12_345
 

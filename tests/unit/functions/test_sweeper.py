@@ -2,12 +2,15 @@
 
 import datetime
 import inspect
+import types
 from pathlib import Path
 
 import pytest
 
+from blendrop import ports
 from blendrop.adapters.memory_rate_counters import MemoryRateCounters
 from functions import sweeper, world
+from local.function_host import invocation
 from tests.doubles.farm import MemoryFarm
 
 
@@ -24,8 +27,12 @@ async def test_old_rate_counters_are_removed(
     monkeypatch.setattr(world, "watching", farm.watching)
     monkeypatch.setattr(world, "clock", lambda: farm.clock)
     monkeypatch.setattr(world, "rate_counters", lambda: counters)
+    monkeypatch.setattr(world, "spans", ports.Spans)
+    monkeypatch.setattr(world, "settings", lambda: types.SimpleNamespace(insights=""))
 
-    await inspect.unwrap(sweeper.sweep._function.get_user_function())(timer=None)
+    await inspect.unwrap(sweeper.sweep._function.get_user_function())(
+        timer=None, context=invocation.Context(function_name="sweep")
+    )
 
     assert await counters.add("ann", 1, ends=lately) == 2
     assert await counters.forget(before=now + datetime.timedelta(days=1)) == 1

@@ -110,11 +110,19 @@ def _farm_text() -> str:
     return FarmMetrics(numbers, worker_hour_price=1, currency="USD").text().decode()
 
 
+def _worker_text() -> str:
+    """Return what a worker tells that has rendered something."""
+    worker = Metrics()
+    for histogram in (worker.frame_seconds, worker.load_seconds, worker.queue_wait):
+        histogram.record(1)
+    return worker.text().decode()
+
+
 def _measured() -> set[str]:
     """Return the name of every series that a farm has."""
     return {
         family.name + suffix
-        for text in (_farm_text(), Metrics().text().decode())
+        for text in (_farm_text(), _worker_text())
         for family in parser.text_string_to_metric_families(text)
         for suffix in _SUFFIXES.get(family.type, ("",))
     }

@@ -90,8 +90,8 @@ FAULTS = [
     pytest.param(
         (
             "functions/upload_polling.py",
-            "        uploaded.blob_name,",
-            "        uploaded.download_blob().name,",
+            "uploaded.blob_name)",
+            "uploaded.download_blob().name)",
             "other-call",
         ),
         id="call-of-a-client-that-the-host-made",
@@ -99,8 +99,8 @@ FAULTS = [
     pytest.param(
         (
             "functions/sweeper.py",
-            "    await recover.sweep(world.submission())",
-            "    waiting = world.submission().queue\n    await waiting.receive(lease=None)",
+            "        await recover.sweep(world.submission())",
+            "        waiting = world.submission().queue\n        await waiting.receive(lease=None)",
             "other-call",
         ),
         id="port-by-another-name",
@@ -108,8 +108,8 @@ FAULTS = [
     pytest.param(
         (
             "functions/sweeper.py",
-            "    await recover.sweep(world.submission())",
-            "    line = world.submission().queue\n    await line.receive(lease=None)",
+            "        await recover.sweep(world.submission())",
+            "        line = world.submission().queue\n        await line.receive(lease=None)",
             "other-call",
         ),
         id="everyday-word-by-another-name",

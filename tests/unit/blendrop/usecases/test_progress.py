@@ -50,7 +50,7 @@ async def test_a_batch_is_told_of_frame_by_frame(tmp_path: Path) -> None:
     ]
     # A frame is verified and published while the next is rendered.
     assert [one for one in frames if one[0] != "frame_begun"] in (
-        [failed := ("frame_failed", 2, errors.FailureClass.CRASH), *done(1, 3)],
+        [failed := ("frame_failed", 2, errors.FailureClass.CRASH, 0.0), *done(1, 3)],
         [*done(1), failed, *done(3)],
     )
 
