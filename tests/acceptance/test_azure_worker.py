@@ -18,7 +18,7 @@ from blendrop import __version__, settings
 from blendrop.domain import jobs
 from infra.checks import packages
 from local import azurite, farm_storage
-from tests.doubles import azure_worker
+from tests.doubles import azure_worker, otlp_receiver
 from tests.doubles.azure_worker import Worker, started
 from tests.doubles.blend_file import head
 
@@ -172,7 +172,8 @@ async def test_an_event_makes_a_job_with_its_batches(
     assert answer["result"] == {"status": "success"}
     assert {one["frames"] for one in sent} == {"1-8", "9"}
     assert {one["traceparent"].split("-")[1] for one in sent} == {TRACE.split("-")[1]}
-    assert job_id in {line.get("job") for line in _own_lines(answer)}
+    about_job = [line for line in _own_lines(answer) if line.get("job") == job_id]
+    assert {line["trace_id"] for line in about_job} == {TRACE.split("-")[1]}
     assert (await worker.get(f"/api/jobs/{job_id}"))["status_code"] == "200"
 
 
@@ -182,6 +183,21 @@ async def test_what_is_no_event_fails_with_the_reason(worker: Worker) -> None:
 
     assert answer["result"]["status"] == "failure"
     assert "CloudEventSchemaV1_0" in answer["result"]["exception"]["message"]
+
+
+async def test_a_secret_reaches_the_host_by_no_way(worker: Worker) -> None:
+    """Neither in a line, nor in the failure that the worker reports by itself."""
+    planted = "cGxhbnRlZCBzZWNyZXQ"
+    body = f"AccountKey={planted}== https://farm/a?sig={planted} Authorization: Bearer {planted}"
+
+    for function in ("scene_upload_event", "attend_due_job"):
+        answer = await worker.invoke(function, {"message": {"string": body}}, trace=TRACE)
+
+        assert answer["result"]["status"] == "failure"
+        assert "[redacted]" in answer["result"]["exception"]["message"]
+        (failed,) = [one for one in _own_lines(answer) if one["event"] == "invocation_failed"]
+        assert failed["trace_id"] == TRACE.split("-")[1]
+        assert planted not in json.dumps(answer)
 
 
 async def test_the_timer_sends_a_lost_message_again(worker: Worker, account: str) -> None:
@@ -197,7 +213,8 @@ async def test_the_timer_sends_a_lost_message_again(worker: Worker, account: str
     assert answer["result"] == {"status": "success"}
     sent = [one for one in await _messages(account) if one["job"] == job_id]
     assert {one["frames"] for one in sent} == {"1-8", "9"}
-    assert "swept" in {line["event"] for line in _own_lines(answer)}
+    (swept,) = [line for line in _own_lines(answer) if line["event"] == "swept"]
+    assert re.fullmatch("[0-9a-f]{32}", swept["trace_id"])
 
 
 async def test_a_polled_blob_reaches_the_same_use_case(
@@ -224,6 +241,34 @@ async def test_a_polled_blob_reaches_the_same_use_case(
         rows = [row async for row in table.query_entities(f"PartitionKey eq '{job_id}'")]
     assert answer["result"] == {"status": "success"}
     assert rows
+
+
+async def test_spans_leave_the_worker(
+    python: Path, app: Path, account: str, tmp_path: Path
+) -> None:
+    """With what the package requires, and nothing of our own environment."""
+    _, event = await _upload(account, "traced.blend")
+    async with (
+        otlp_receiver.receiving() as receiver,
+        started(
+            python,
+            app,
+            account,
+            tmp_path,
+            BLENDROP_UPLOADS_DOOR="event-grid",
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.address,
+        ) as running,
+    ):
+        await running.index()
+        given = {"message": {"string": event}}
+        answer = await running.invoke("scene_upload_event", given, trace=TRACE)
+        await receiver.until(lambda spans: len(spans) >= 3)
+
+    assert answer["result"] == {"status": "success"}
+    by_name = {one.name: one for one in receiver.of(TRACE.split("-")[1])}
+    assert by_name["scene_upload_event"].parent == TRACE.split("-")[2]
+    assert by_name["send render-batches"].parent == by_name["scene_upload_event"].id
+    assert by_name["plan job"].parent == by_name["scene_upload_event"].id
 
 
 async def test_an_app_that_lacks_a_setting_says_which(

@@ -135,9 +135,17 @@ class WatchedFarm:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, blenders: Mapping[str, str], *, workers: int = 2, **own: str
+    folder: Path,
+    blenders: Mapping[str, str],
+    *,
+    workers: int = 2,
+    environment: Mapping[str, str] | None = None,
+    **own: str,
 ) -> AsyncIterator[WatchedFarm]:
-    """Run a farm that logs JSON; `own` are further BLENDROP_ settings without that prefix."""
+    """Run a farm that logs JSON; `own` are further BLENDROP_ settings without that prefix.
+
+    `environment` are variables of other names.
+    """
     plan = farm.Plan(
         folder=folder,
         share=folder / "share",
@@ -145,6 +153,7 @@ async def running(
         workers=workers,
         settings={
             "BLENDROP_LOG_FORMAT": "json",
+            **(environment or {}),
             **{f"BLENDROP_{name.upper()}": value for name, value in own.items()},
         },
     )
