@@ -491,6 +491,7 @@ module worker 'modules/worker.bicep' = if (!isAks && !empty(workerImage)) {
     blobEndpoint: dataStorage.outputs.blobEndpoint
     queueEndpoint: dataStorage.outputs.queueEndpoint
     tableEndpoint: dataStorage.outputs.tableEndpoint
+    applicationInsightsName: monitoring.outputs.applicationInsightsName
   }
 }
 

@@ -20,6 +20,11 @@ _PREFIX = "BLENDROP_"
 # What only the host's own extensions read of a connection (Microsoft Learn, "Connecting to host
 # storage with an identity").
 _HOST_ONLY = {f"{settings.STORAGE_CONNECTION}__credential"}
+# Where spans and metrics go in Azure, and as whom: the exporter reads the second by itself.
+_TELEMETRY = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+}
 _KINDS = ("Container", "Queue", "Table")
 # What the platform alone reads and writes.
 _PLATFORM_NAMES = {"packagesContainer": "function-packages"}
@@ -134,6 +139,9 @@ def _variables(repository: Path, folder: bicep_folder.BicepFolder) -> Iterator[F
     for module, given, kind, section in sides:
         path = folder.module(module).path
         for text in disagreements(given, kind):
+            yield Finding(path, 1, "other-variable", text)
+        for name in sorted(_TELEMETRY - given):
+            text = f"{name} is not given: no span or metric would leave it"
             yield Finding(path, 1, "other-variable", text)
         shown = set(example[section])
         for name in sorted(_ours(given) - shown):

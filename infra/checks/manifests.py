@@ -20,7 +20,7 @@ from infra.checks.finding import Finding
 from infra.checks.kubernetes_rendering import Manifest
 
 KUBERNETES = "1.34"
-COMPONENTS = ("pod-monitor", "spot")
+COMPONENTS = ("collector", "pod-monitor", "spot")
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 _REDUCED = {

@@ -315,6 +315,16 @@ resource functionsTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01'
   }
 }
 
+resource workerTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: applicationInsights
+  name: guid(applicationInsights.id, workerPrincipalId, roles.monitoringMetricsPublisher)
+  properties: {
+    principalId: workerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.monitoringMetricsPublisher)
+  }
+}
+
 resource workerScenes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: dataStorage::blobService::scenes
   name: guid(dataStorage::blobService::scenes.id, workerPrincipalId, roles.blobDataReader)

@@ -85,6 +85,13 @@ param queueEndpoint string
 @description('Address of the data account\'s table service.')
 param tableEndpoint string
 
+@description('Name of the Application Insights component that spans and metrics go to.')
+param applicationInsightsName string
+
+resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
+
 var isJob = mode == 'job'
 
 // What the worker itself needs beside Blender.
@@ -160,6 +167,14 @@ var containers = [
     name: 'worker'
     image: image
     env: [
+      {
+        name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+        value: 'ClientId=${workerIdentityClientId};Authorization=AAD'
+      }
+      {
+        name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
+        value: applicationInsights.properties.ConnectionString
+      }
       {
         name: 'BLENDROP_BLENDER_MEMORY_MIB'
         value: string(size.memoryGib * 1024 - ownMemoryMib)

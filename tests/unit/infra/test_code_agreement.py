@@ -78,6 +78,15 @@ FAULTS = [
     ),
     pytest.param(
         (
+            "infra/bicep/modules/worker.bicep",
+            "'APPLICATIONINSIGHTS_CONNECTION_STRING'",
+            "'APPINSIGHTS_CONNECTION_STRING'",
+            "other-variable",
+        ),
+        id="worker-whose-spans-go-nowhere",
+    ),
+    pytest.param(
+        (
             "container_worker/Dockerfile",
             "BLENDROP_STATUS_PORT=8080",
             "BLENDROP_STATUS_PORT=8081",

@@ -198,7 +198,10 @@ def test_a_worker_holds_no_secret(rendered: list[dict[str, Any]]) -> None:
 def test_network_policies_let_a_worker_reach_storage_alone(
     rendered: list[dict[str, Any]],
 ) -> None:
-    """All is denied, and then names are looked up and the storage services and tokens reached."""
+    """All is denied, and then names are looked up and the storage services and tokens reached.
+
+    And the collector, where there is one, on its port.
+    """
     by_name = {one["metadata"]["name"]: one["spec"] for one in rendered if "Policy" in one["kind"]}
     names = [
         name["matchName"]
@@ -207,7 +210,11 @@ def test_network_policies_let_a_worker_reach_storage_alone(
     ]
 
     assert by_name["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    assert [one for one in by_name if "egress" in by_name[one]] == ["worker-storage"]
+    telemetry = by_name.get("worker-telemetry", {}).get("egress", [])
+    assert {one for one in by_name if "egress" in by_name[one]} - {"worker-telemetry"} == {
+        "worker-storage"
+    }
+    assert [one["port"] for rule in telemetry for one in rule["ports"]] in ([], [4318])
     assert names == [
         "stdatafarm.blob.core.windows.net",
         "stdatafarm.queue.core.windows.net",
