@@ -294,9 +294,7 @@ async def _frames_done(world: Rendering, job: jobs.Job, batch: batches.Batch) ->
     return {names[name] for name in await world.share.frames_done(job.id, names)}
 
 
-async def _claim(
-    world: Rendering, waiting: Waiting, found: _Found, *, traceparent: str
-) -> Lease:
+async def _claim(world: Rendering, waiting: Waiting, found: _Found, *, traceparent: str) -> Lease:
     batch, done = found.batch.row, found.done
     event = None
     if batch.state is batches.BatchState.RENDERING:
