@@ -108,8 +108,8 @@ class FrameDownload:
         if etag := self._record.etag_of(name):
             return {"If-None-Match": etag}
         part = self._unfinished.get(name)
-        if part is not None and (match := _PART.fullmatch(part.name)) and part.exists():
-            etag, size = bytes.fromhex(match["etag"]).decode(errors="replace"), part.stat().st_size
+        if part is not None and (match := _PART.fullmatch(part.name)):
+            etag, size = bytes.fromhex(match["etag"]).decode(errors="replace"), _size(part)
             # Only a strong ETag promises the same bytes (RFC 9110, 8.8.3).
             if size and etag.startswith('"'):
                 return {"Range": f"bytes={size}-", "If-Range": etag}
@@ -152,13 +152,21 @@ class FrameDownload:
         self._record.add(name, arrived.etag)
 
 
+def _size(part: Path) -> int:
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:  # another command has given it its name
+        return 0
+
+
 def _damage(arrived: _Arrived, name: str) -> str:
-    if not arrived.path.exists():
+    try:
+        size = arrived.path.stat().st_size
+        if arrived.expected is not None and size != arrived.expected:
+            return f"{size} bytes came, of {arrived.expected}"
+        return image_file.damage(arrived.path, name=name)
+    except FileNotFoundError:
         return ""  # another command has found it whole, and given it its name
-    size = arrived.path.stat().st_size
-    if arrived.expected is not None and size != arrived.expected:
-        return f"{size} bytes came, of {arrived.expected}"
-    return image_file.damage(arrived.path, name=name)
 
 
 def _safe(name: str) -> str:

@@ -81,7 +81,7 @@ async def test_the_pages_examples_work(
     """Each line is run as it stands."""
     if line.split()[1] not in {"submit", "watch", "fetch"}:
         farm.views[JOB] = [contract_farm.view("failed", done=6)]
-    said = await blendrop.run(*shlex.split(line)[1:])
+    said = await blendrop.run(*shlex.split(line, comments=True)[1:])
 
     assert said.code == 0, said.err
 
@@ -93,7 +93,7 @@ def test_the_page_shows_every_command() -> None:
 
 async def test_the_pages_script_works(farm: ContractFarm, tmp_path: Path) -> None:
     """A shell runs it: submit, watch, fetch, by their exit codes."""
-    (script,) = [block for block in blocks() if "if " in block]
+    (script,) = [block for block in blocks() if "\nif " in block]
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "blendrop").write_text(f'#!/bin/sh\nexec {sys.executable} -m blendrop.cli "$@"\n')
