@@ -336,7 +336,7 @@ async def _finish(
 ) -> None:
     """Verify a frame and publish it, or count it as failed, while Blender renders the next."""
     try:
-        with world.spans.span("verify"):
+        with world.spans.span("verify", frame=frame):
             flags = await world.verifier.verify(rendered.path, image)
     except errors.FrameError as failed:
         await _keep_log(world, lease, job, name, printed)
@@ -347,7 +347,7 @@ async def _finish(
         keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
         await _patiently(world, lease, keep)
     lease.check()
-    with world.spans.span("publish"):
+    with world.spans.span("publish", frame=frame):
         await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
     world.progress.frame_done(frame, seconds=rendered.seconds)

@@ -136,11 +136,12 @@ async def test_an_upload_is_one_trace_with_what_each_frame_took(
     ]
     spans = receiver.of(uploaded.trace)
     assert {one.parent for one in spans} - {one.id for one in spans} == {uploaded.parent}
-    failed = [one for one in spans if one.name == "frame" and one.failed]
+    failed = [one for one in spans if one.name in ("frame", "verify") and one.failed]
     assert {one.attributes["error.type"] for one in failed} == {"damaged_image"}
     assert {one.attributes["blendrop.frame.number"] for one in failed} == {2}
     assert len(failed) == 3  # attempts
-    whole = next(one for one in spans if one.name == "frame" and not one.failed)
+    refused = {one.parent for one in failed}
+    whole = next(one for one in spans if one.name == "frame" and one.id not in refused)
     assert {one.name for one in spans if one.parent == whole.id} >= {"render", "verify", "publish"}
     claims = [one for one in spans if one.name == "claim batch"]
     loads = [one for one in spans if one.name == "load"]
