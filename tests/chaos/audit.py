@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import OpenImageIO as oiio
 
 from blendrop import settings
-from blendrop.domain import batches, frames, jobs
+from blendrop.domain import batches, frames, job_settings, jobs
 from tests.chaos import person, stand_in_blender
 from tests.chaos.person import Asked
 from tests.chaos.renders import Render
@@ -19,7 +19,6 @@ from tests.doubles.watched_farm import SeenJob
 
 _SLACK = 1.5  # seconds for a renewal to be answered and Blender to be ended, on a busy machine
 _PATTERN = "frame_####.png"  # of a job that ended before a worker had opened its scene
-NOT_BLENDERS = {"frames", "batch_size", "priority", "allow_missing_files", "force"}
 # What the pixels of a frame must be, by scene, frame and settings.
 Expected = Callable[[str, int, Mapping[str, Any]], bytes]
 
@@ -120,7 +119,7 @@ def _audit_job(
     standing = set()
     if folder.exists():  # not that of a job that was cancelled before its first frame
         standing = {path.name for path in folder.iterdir() if path.is_file()}
-    asked = job.settings.model_dump(exclude=NOT_BLENDERS)
+    asked = job.settings.model_dump(include=set(job_settings.PIXELS))
     for name, number in names.items():
         if name in standing:
             if pixels(folder / name) != seen.expected(upload.scene_id, number, asked):

@@ -92,7 +92,8 @@ def _job(seed: int, number: int) -> PlannedJob:
         bad = {str(frame): chances.choice(stand_in_blender.FAULTS) for frame in some}
     # Some jobs are one long batch, so that what stops a worker midway finds it there.
     size = chances.randint(1, 9) if chances.random() < 0.7 else last
-    metadata = {"batch_size": str(size)}
+    # Of others the farm chooses the size, and may split what turns out long.
+    metadata = {"batch_size": str(size)} if chances.random() < 0.6 else {}
     if chances.random() < 0.3:
         metadata["samples"] = str(chances.randint(1, 99))
     return PlannedJob(

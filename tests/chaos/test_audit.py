@@ -86,7 +86,7 @@ class LeftBehind:
             flagged=(),
             batches=(batch,),
         )
-        asked = job.settings.model_dump(exclude=audit.NOT_BLENDERS)
+        asked = job.settings.model_dump(include=set(job_settings.PIXELS))
         (share / JOB).mkdir(parents=True)
         for frame in (1, 2, 3):
             rgb = stand_in_blender.pixels("s", frame, asked)

@@ -69,11 +69,9 @@ async def run_real(
     """Run one trial with real Blender, whose frames must be those of a job without faults."""
 
     async def upload(farm: WatchedFarm, job: PlannedJob) -> audit.Upload:
-        size = job.metadata["batch_size"]
-        name = f"real-{job.number}.blend"
-        return audit.Upload(
-            await farm.upload(name, scene, frames="1-12", batch_size=size), "real", {}
-        )
+        sizes = {name: text for name, text in job.metadata.items() if name == "batch_size"}
+        job_id = await farm.upload(f"real-{job.number}.blend", scene, frames="1-12", **sizes)
+        return audit.Upload(job_id, "real", {})
 
     async def rehearse(farm: WatchedFarm) -> audit.Expected:
         view = await farm.until(await farm.upload("rehearsal.blend", scene, frames="1-12"))
