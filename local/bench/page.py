@@ -11,6 +11,7 @@ from pathlib import Path
 from local.bench import imports, planning, renders
 
 _BEGIN, _END = "<!-- measured: written by make bench -->", "<!-- measured: end -->"
+_TITLE = "Time for all frames, in times of plain Blender"
 _WAYS = {
     renders.PLAIN: "plain `blender -b -a`",
     renders.TUTORIAL: "a process per batch of 5",
@@ -127,7 +128,10 @@ def write(figures: Figures, *, page: Path, plot: Path) -> None:
     """Put the figures between their marks on the page, and draw the plot beside it."""
     before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    page.write_text(f"{before}{_BEGIN}\n{text(figures)}\n{_END}{after}", encoding="utf-8")
+    shown = f"![{_TITLE}]({plot.relative_to(page.parent)})"
+    page.write_text(
+        f"{before}{_BEGIN}\n{text(figures)}\n\n{shown}\n{_END}{after}", encoding="utf-8"
+    )
     plot.write_text(drawn(figures), encoding="utf-8")
 
 
@@ -161,7 +165,7 @@ def drawn(figures: Figures) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {y}" role="img" '
         'font-family="sans-serif" font-size="11">'
-        "<title>Time for all frames, in times of plain Blender</title>"
+        f"<title>{_TITLE}</title>"
         f'<rect width="100%" height="100%" fill="white"/>{legend}{"".join(shapes)}</svg>\n'
     )
 
