@@ -25,7 +25,7 @@ async def main() -> int:
     imported = await imports.measured(rounds=5 * rounds)
     print(imported.told(), flush=True)
     planned = await planning.measured(_FOLDER / "planning", rounds=rounds)
-    print(planned.told(), flush=True)
+    print(*(one.told() for one in planned), sep="\n", flush=True)
     rendered = await _rendered(chosen.scenes.split(","), rounds)
     figures = page.Figures(imported=imported, planned=planned, rendered=rendered, rounds=rounds)
     print(page.text(figures))

@@ -35,7 +35,7 @@ class Figures:
     """All that was measured in one run."""
 
     imported: imports.Measured
-    planned: planning.Measured
+    planned: list[planning.Measured]  # the largest last
     rendered: dict[str, renders.Measured]
     rounds: int
 
@@ -65,7 +65,7 @@ def _bounds(figures: Figures) -> Iterator[tuple[str, float, float]]:
         first = statistics.median(scene.beyond_first)
         if name == "tiny":
             yield f"{name}: seconds from upload to first frame beyond its own", first, _FIRST
-    yield "planning: raw rate over planning rate", 1 / figures.planned.share, 1 / _PLANNED
+    yield "planning: raw rate over planning rate", 1 / figures.planned[-1].share, 1 / _PLANNED
     yield "import of the function app over its libraries", figures.imported.ratio, _IMPORTED
 
 
@@ -117,7 +117,7 @@ def text(figures: Figures) -> str:
                 ],
             ),
             "",
-            f"- {figures.planned.told()}.",
+            *(f"- {one.told()}" for one in figures.planned),
             f"- {figures.imported.told()}.",
             f"- Largest pixel difference to plain Blender, of all scenes: {worst:g}.",
         ]
