@@ -142,6 +142,11 @@ param logRetentionDays int = 30
 @description('The most that a day\'s logs may be, in GB; -1: no limit.')
 param dailyLogQuotaGb int = 1
 
+@description('How many of a hundred traces are kept; those in which something fails are kept beyond that.')
+@minValue(0)
+@maxValue(100)
+param tracePercent int = 100
+
 @description('Who gets a mail when something is wrong; empty: no alerts.')
 param alertEmails string[] = []
 
@@ -242,6 +247,9 @@ var sizes = {
 var estimatedHourPrice = isAks ? '0' : sizes[workerSize].hourPrice
 var workerHourPrice = empty(workerHourPriceOverride) ? estimatedHourPrice : workerHourPriceOverride
 var prices = empty(workerHourPrice) ? '' : '{"worker_hour": ${workerHourPrice}}'
+
+// Bicep has no fractions.
+var traceShare = tracePercent == 100 ? '1' : '0.${padLeft(tracePercent, 2, '0')}'
 
 var extraProfiles = {
   'cpu-1': []
@@ -435,6 +443,7 @@ module functionApp 'modules/function-app.bicep' = {
     applicationInsightsName: monitoring.outputs.applicationInsightsName
     newestBlender: newestBlender
     prices: prices
+    traceShare: traceShare
     batchSize: batchSize
     maxWorkers: maxWorkers
     entraAudience: entraAudience
@@ -481,6 +490,7 @@ module worker 'modules/worker.bicep' = if (!isAks && !empty(workerImage)) {
     registryServer: registry.outputs.loginServer
     size: sizes[workerSize]
     prices: prices
+    traceShare: traceShare
     maxWorkers: maxWorkers
     environmentId: workerEnvironment!.outputs.id
     frameStorageName: workerEnvironment!.outputs.storageName

@@ -58,6 +58,7 @@ FUNCTIONS = frozenset(
         "guid",
         "loadJsonContent",
         "loadTextContent",
+        "padLeft",
         "replace",
         "resourceGroup",
         "string",

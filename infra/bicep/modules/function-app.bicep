@@ -49,6 +49,9 @@ param newestBlender string
 @description('The farm\'s own prices, a JSON object as docs/cost.md says; empty: the listed ones.')
 param prices string
 
+@description('The share of traces that is kept, like 0.25.')
+param traceShare string
+
 @description('The most frames of a batch, where the job gives no size.')
 @minValue(1)
 @maxValue(500)
@@ -181,6 +184,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       BLENDROP_STORAGE__credential: 'managedidentity'
       BLENDROP_STORAGE__queueServiceUri: queueEndpoint
       BLENDROP_STORAGE__tableServiceUri: tableEndpoint
+      BLENDROP_TRACE_SHARE: traceShare
       BLENDROP_TRUSTED_PROXIES: '1' // Azure's front end
       BLENDROP_UPLOADS_DOOR: 'event-grid'
       BLENDROP_WEBHOOK_SECRET: empty(webhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${webhookSecretUri})'

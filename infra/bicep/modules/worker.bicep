@@ -53,6 +53,9 @@ param size workerSize
 @description('The farm\'s own prices, a JSON object as docs/cost.md says; empty: the listed ones.')
 param prices string
 
+@description('The share of traces that is kept, like 0.25.')
+param traceShare string
+
 @description('The most workers at a time.')
 @minValue(1)
 @maxValue(1000)
@@ -227,6 +230,10 @@ var containers = [
       {
         name: 'BLENDROP_STORAGE__tableServiceUri'
         value: tableEndpoint
+      }
+      {
+        name: 'BLENDROP_TRACE_SHARE'
+        value: traceShare
       }
     ]
     // An execution of a job ends by itself, and nobody sends it requests.
