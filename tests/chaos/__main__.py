@@ -39,6 +39,10 @@ async def main() -> int:
         else:
             found = await trial.run(seed, folder, seconds=chosen.seconds)
         everything[name] = found
+        ended = (
+            f"{found.jobs} jobs, {found.injected.total()} faults, {len(found.problems)} problems"
+        )
+        print(f"seed {name}: {ended}", file=sys.stderr, flush=True)
         for problem in found.problems:
             print(f"seed {name}: {problem} (logs in {folder})", flush=True)
     _print(everything)
