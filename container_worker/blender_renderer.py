@@ -48,8 +48,15 @@ class BlenderRenderer:
         self._log = ""
 
     async def warm_up(self) -> None:
-        """Start the newest Blender, so that the first scene does not wait for it."""
-        await self._running(list(self._programs)[-1])
+        """Start the newest Blender, so that the first scene does not wait for it.
+
+        Raises:
+            UnfitWorkerError: it does not start.
+        """
+        try:
+            await self._running(list(self._programs)[-1])
+        except errors.FrameError as failed:
+            raise errors.UnfitWorkerError(str(failed)) from failed
 
     async def open_scene(
         self, path: Path, settings: job_settings.JobSettings, *, version: str

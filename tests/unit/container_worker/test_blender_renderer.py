@@ -158,10 +158,24 @@ async def test_a_worker_without_the_card_it_is_told_to_use_says_so(
     """Rather than render on the CPU, and cost the more."""
     told = dataclasses.replace(PLENTY, device="CUDA")
     renderer = BlenderRenderer({"5.0": str(blender_python)}, scratch=tmp_path, bounds=told)
-    with pytest.raises(errors.FrameError, match="finds no CUDA device") as refused:
+    with pytest.raises(errors.UnfitWorkerError, match="finds no CUDA device") as refused:
         await renderer.warm_up()
     await renderer.close()
-    assert "BLENDROP_CYCLES_DEVICE" in refused.value.remedy
+    assert "BLENDROP_CYCLES_DEVICE" in str(refused.value)
+
+
+async def test_a_worker_whose_blender_hangs_as_it_starts_is_unfit(tmp_path: Path) -> None:
+    """It is to be replaced, and says what kept it."""
+    mute = tmp_path / "blender"
+    mute.write_text("#!/bin/sh\nexec sleep 60\n")
+    mute.chmod(0o755)
+    impatient = dataclasses.replace(PLENTY, stall_seconds=0.5)
+    renderer = BlenderRenderer({"5.0": str(mute)}, scratch=tmp_path / "scratch", bounds=impatient)
+
+    with pytest.raises(errors.UnfitWorkerError, match="no sign of progress"):
+        await renderer.warm_up()
+
+    assert renderer.pid is None
 
 
 async def test_a_frame_fails_with_the_workers_disk_as_its_reason(
