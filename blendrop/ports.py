@@ -366,11 +366,15 @@ class FrameShare(Protocol):
 
         Raises:
             UnavailableError: the share is full, read-only or away; nothing stands there.
+            FrameError: the worker's own disk does not have the file.
         """
         ...
 
     async def keep(self, job_id: str, file: Path, name: str) -> None:
-        """Copy a file that goes with a frame (an extra output) to `name` below the job's folder."""
+        """Copy a file that goes with a frame (an extra output) to `name` below the job's folder.
+
+        Raises as `publish` does.
+        """
         ...
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:

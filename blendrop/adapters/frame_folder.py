@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from blendrop import errors
 
@@ -55,6 +56,7 @@ class FrameFolder:
 
         Raises:
             UnavailableError: the share is full, read-only or away; nothing stands there.
+            FrameError: the worker's own disk does not have the file.
         """
         return await asyncio.to_thread(self._publish, job_id, file, name)
 
@@ -63,7 +65,7 @@ class FrameFolder:
             final = self._inside(job_id, name)
             if final.exists():
                 return False
-            with _copied(file, final.parent) as unfinished:
+            with self._copied(file, final.parent) as unfinished:
                 return _named(unfinished, final)
 
     async def keep(self, job_id: str, file: Path, name: str) -> None:
@@ -73,7 +75,7 @@ class FrameFolder:
     def _keep(self, job_id: str, file: Path, name: str) -> None:
         with self._working(f"keep {name}"):
             final = self._inside(job_id, name)
-            with _copied(file, final.parent) as unfinished:
+            with self._copied(file, final.parent) as unfinished:
                 unfinished.replace(final)
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:
@@ -151,6 +153,35 @@ class FrameFolder:
         return folder / last
 
     @contextlib.contextmanager
+    def _copied(self, file: Path, folder: Path) -> Iterator[Path]:
+        """Give a whole copy on the share, under a name that is nobody's; it does not stay."""
+        copy = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
+        try:
+            with self._source(file) as source, copy.open("xb") as target:
+                shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
+                target.flush()
+                os.fsync(target.fileno())  # a name must never stand for a half file
+            yield copy
+        finally:
+            with contextlib.suppress(OSError):  # the share may be away; it is cleared later
+                copy.unlink()
+
+    def _source(self, file: Path) -> BinaryIO:
+        """Open what is copied: on the worker's own disk, or on the share where it is taken over."""
+        try:
+            return file.open("rb")
+        except OSError as failed:
+            if file.is_relative_to(self._root):
+                raise
+            # To wait for the share would be to wait for ever.
+            raise errors.FrameError(
+                errors.FailureClass.WORKER_DISK,
+                f"{file.name} was rendered, and cannot be read from the worker's own disk: "
+                f"{failed.strerror or failed}",
+                "Rendering it again may help; where it does not, look at the worker's disk",
+            ) from failed
+
+    @contextlib.contextmanager
     def _working(self, doing: str) -> Iterator[None]:
         try:
             yield
@@ -171,21 +202,6 @@ def _plain(name: str) -> str:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise OSError(errno.EACCES, f"{path.name} is a symbolic link, which may lead anywhere")
-
-
-@contextlib.contextmanager
-def _copied(file: Path, folder: Path) -> Iterator[Path]:
-    """Give a copy that is wholly on the share, under a name that is nobody's; it does not stay."""
-    copy = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
-    try:
-        with file.open("rb") as source, copy.open("xb") as target:
-            shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
-            target.flush()
-            os.fsync(target.fileno())  # a name must never stand for a half file
-        yield copy
-    finally:
-        with contextlib.suppress(OSError):  # the share may be away; what is left is cleared later
-            copy.unlink()
 
 
 def _named(unfinished: Path, final: Path) -> bool:

@@ -162,11 +162,11 @@ async def _one_after_the_other(
                 name = frames.file_name(job.row.frame_pattern, frame)
                 await _keep_log(world, lease, job.row, name, printed)
             _count_failure(world, lease, frame, failed, seconds=seconds)
+            await _over(finishing)
             continue
         sharing.rendered(frame, rendered.seconds)
         printed = world.renderer.last_log()
-        if finishing is not None:
-            await finishing
+        await _over(finishing)
         finishing = beside.create_task(
             _finish(
                 world,
@@ -180,6 +180,12 @@ async def _one_after_the_other(
             ),
             context=within,
         )
+
+
+async def _over(finishing: asyncio.Task[None] | None) -> None:
+    """Wait for the frame before: the image of the next one takes the place of its own."""
+    if finishing is not None:
+        await finishing
 
 
 async def _last(
@@ -338,17 +344,17 @@ async def _finish(
     try:
         with world.spans.span("verify", frame=frame):
             flags = await world.verifier.verify(rendered.path, image)
+        await _keep_log(world, lease, job, name, printed)
+        for extra in rendered.extra_files:
+            keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
+            await _patiently(world, lease, keep)
+        lease.check()
+        with world.spans.span("publish", frame=frame):
+            await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     except errors.FrameError as failed:
         await _keep_log(world, lease, job, name, printed)
         _count_failure(world, lease, frame, failed, seconds=rendered.seconds)
         return
-    await _keep_log(world, lease, job, name, printed)
-    for extra in rendered.extra_files:
-        keep = functools.partial(world.share.keep, job.id, extra.path, f"extra/{extra.name}")
-        await _patiently(world, lease, keep)
-    lease.check()
-    with world.spans.span("publish", frame=frame):
-        await _patiently(world, lease, lambda: world.share.publish(job.id, rendered.path, name))
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
     world.progress.frame_done(frame, seconds=rendered.seconds)
     log.info(

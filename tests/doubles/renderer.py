@@ -30,6 +30,7 @@ class ScriptedRenderer:
     folder: Path = Path()  # of its images
     rendered: list[int] = field(default_factory=list)
     ended: int = 0  # times that it was cancelled, which ends a real Blender
+    _outputs: list[Path] = field(default_factory=list)  # of each time that it was asked
 
     async def open_scene(
         self, path: Path, settings: job_settings.JobSettings, *, version: str
@@ -42,6 +43,10 @@ class ScriptedRenderer:
     async def render(self, frame: int, name: str) -> ports.RenderedFrame:
         """Write the frame's number, unless the script says otherwise."""
         self.before(frame)
+        path = self.folder / f"{id(self)}-{len(self._outputs)}-{name}"
+        self._outputs.append(path)
+        for old in self._outputs[:-2]:  # a real one has room for two, too
+            old.unlink(missing_ok=True)
         if self.hold is not None:
             try:
                 await self.hold.wait()
@@ -51,7 +56,6 @@ class ScriptedRenderer:
         self.rendered.append(frame)
         if self.failing.get(frame):
             raise self.failing[frame].pop(0)
-        path = self.folder / f"{id(self)}-{name}"
         path.write_text(str(frame))
         return ports.RenderedFrame(path=path, seconds=1.0, display=path)
 

@@ -116,6 +116,21 @@ async def test_a_share_that_fails_says_why_and_keeps_nothing_half(
     assert await share.publish(JOB, image, "a.png")
 
 
+async def test_an_image_that_is_gone_from_the_workers_disk_is_not_waited_for(
+    share: FrameFolder, root: Path, image: Path
+) -> None:
+    """The share is not at fault, and will never have it."""
+    image.unlink()
+
+    with pytest.raises(
+        errors.FrameError, match="cannot be read from the worker's own disk"
+    ) as gone:
+        await share.publish(JOB, image, "shot_0001.png")
+
+    assert gone.value.failure_class is errors.FailureClass.WORKER_DISK
+    assert [one for one in root.rglob("*") if one.is_file()] == []
+
+
 async def test_a_share_that_is_away_is_not_an_empty_one(
     share: FrameFolder, root: Path, image: Path
 ) -> None:

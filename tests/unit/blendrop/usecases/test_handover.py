@@ -16,7 +16,7 @@ from blendrop.usecases.render import Outcome
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.clock import ManualClock
 from tests.doubles.farm import LEASE, MemoryFarm
-from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
+from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier, crash
 
 
 @pytest.fixture
@@ -72,6 +72,42 @@ async def test_blender_renders_the_next_frame_while_one_is_verified(farm: Memory
     slow.go_on.set()
     assert await working is Outcome.DONE
     assert farm.renderer.rendered == [1, 2, 3, 4]
+
+
+async def test_a_frame_that_crashes_does_not_let_blender_get_two_ahead(farm: MemoryFarm) -> None:
+    """The frame before it may still be on its way, and its image must not be overwritten."""
+    farm.verifier = slow = SlowVerifier()
+    farm.renderer.failing[2] = [crash()]
+    job = await farm.queued_job("1-3")
+    working = asyncio.create_task(farm.work())
+    await until(lambda: farm.renderer.rendered == [1, 2])
+    await asyncio.sleep(0.05)
+
+    assert farm.renderer.rendered == [1, 2]
+    slow.go_on.set()
+    assert await working is Outcome.RETRY
+    assert sorted((await farm.batch(job.id)).frame_seconds) == [1, 3]
+
+
+async def test_a_frame_whose_image_is_gone_is_rendered_again(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was verified may still be lost before it is on the share."""
+    verify = farm.verifier.verify
+
+    async def verified_and_lost(
+        path: Path, expected: images.ExpectedImage
+    ) -> frozenset[images.FrameFlag]:
+        flags = await verify(path, expected)
+        path.unlink()
+        return flags
+
+    monkeypatch.setattr(farm.verifier, "verify", verified_and_lost)
+    job = await farm.queued_job("1")
+
+    assert await farm.work() is Outcome.RETRY
+    (failure,) = (await farm.batch(job.id)).failures
+    assert failure.failure_class is errors.FailureClass.WORKER_DISK
 
 
 async def test_a_frame_that_is_refused_beside_the_next_counts_against_itself(
