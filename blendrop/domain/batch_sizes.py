@@ -15,6 +15,7 @@ from blendrop.domain import frames
 
 _PROBED_FROM = 10  # frames; a smaller job shows its extremes soon enough
 _ROUNDS = 2  # a batch is what is left, cut for every worker and so many rounds
+_NEIGHBOURS = 4  # for each worker: as many as are in batches of one or two frames
 _PIECE = 1 / 4  # of the target, in each batch that is given back: the farm is about to run dry
 _MOST_PIECES = 99  # beside the batch that they are cut off, as many rows as a table changes at once
 _LOOKS = 4  # at the queue, in the time of the target
@@ -27,6 +28,8 @@ def planned(every: Sequence[int], *, most: int, workers: int) -> list[tuple[int,
     batches of at most `most` frames, which shrink towards the end where there are several workers.
     Frames that are costly stand beside each other, in the same shots: for several workers, each
     batch therefore has frames from all over the job, so that it takes about as long as any other.
+    Only the last and smallest are of neighbours, from the middle of the job: from all over, one of
+    them would be of its costliest shot, and everybody would wait for that.
 
     For no workers at all, every batch has `most` frames, and they stand in their order.
     """
@@ -42,12 +45,15 @@ def planned(every: Sequence[int], *, most: int, workers: int) -> list[tuple[int,
 def _cut(some: Sequence[int], most: int, workers: int) -> list[tuple[int, ...]]:
     if workers == 1:
         return frames.split(some, most)
-    spread = [some[place] for place in _spread(len(some))]
+    count = min(_NEIGHBOURS * workers, len(some) // 4)
+    first = (len(some) - count) // 2
+    others = [*some[:first], *some[first + count :]]
+    order = [others[place] for place in _spread(len(others))] + list(some[first : first + count])
     cut: list[tuple[int, ...]] = []
     at = 0
-    while at < len(spread):
-        size = min(most, math.ceil((len(spread) - at) / (_ROUNDS * workers)))
-        cut.append(tuple(sorted(spread[at : at + size])))
+    while at < len(order):
+        size = min(most, math.ceil((len(order) - at) / (_ROUNDS * workers)))
+        cut.append(tuple(sorted(order[at : at + size])))
         at += size
     return cut
 

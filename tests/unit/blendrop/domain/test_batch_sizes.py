@@ -51,6 +51,30 @@ def test_each_batch_has_frames_from_all_over_the_job() -> None:
     assert max(sum(frame in shot for frame in batch) for batch in cut if len(batch) > 10) <= 4
 
 
+def test_the_last_and_smallest_batches_are_of_neighbours() -> None:
+    """From all over the job one of them would be of its costliest shot, and end long after."""
+    cut = batch_sizes.planned(range(1000), most=25, workers=10)
+
+    last = sorted(frame for batch in cut[-30:] for frame in batch)
+    assert len(last) == 40
+    assert last == [one for one in range(last[0], last[0] + 41) if one != 500]  # that went first
+    assert 450 < last[0] < 500
+
+
+def test_a_job_is_cut_by_a_later_release_as_it_was_by_an_earlier_one() -> None:
+    """The rows that a cut-off submission did not add are made from the job's row again.
+
+    Whoever changes how jobs are cut gives their rows a way to say by which rules they were.
+    """
+    assert batch_sizes.planned(range(1, 41), most=5, workers=2) == [
+        (1,),
+        (21,),
+        (40,),
+        *[(2, 6, 10, 27, 35), (4, 14, 29, 31, 39), (8, 12, 25, 33, 37), (3, 7, 11, 28, 36)],
+        *[(5, 13, 15, 30, 32), (9, 34, 38), (16, 17, 26), (18, 19), (20,), (22,), (23,), (24,)],
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 9, 10, 11, 100])
 def test_a_size_that_is_given_is_kept_to(count: int) -> None:
     """Batches of it in the frames' order, and nothing goes first."""
