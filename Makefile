@@ -73,7 +73,7 @@ doctor: .venv/complete ## Say what works and what does not on a farm (local; ACC
 	@$(BIN)/python -m local.doctor $(if $(ACCOUNT),--account "$(ACCOUNT)") $(if $(URL),--url "$(URL)") $(if $(SHARE),--share "$(SHARE)") $(if $(UPLOAD),--upload)
 
 .PHONY: chaos
-chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20, or SEED=7 to replay one, REAL=1 with Blender)
+chaos: setup ## Inject faults at random, and audit what is left (SEEDS=20 or 21-40, or SEED=7 to replay one, REAL=1 with Blender)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED) $(if $(REAL),--real),--seeds $(or $(SEEDS),5))
 
 .PHONY: openapi

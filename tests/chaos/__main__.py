@@ -1,4 +1,4 @@
-"""Run trials by their seeds, and print what they came to: `make chaos SEEDS=20`."""
+"""Run trials by their seeds, and print what they came to: `make chaos SEEDS=20`, or `21-40`."""
 
 import argparse
 import asyncio
@@ -20,13 +20,13 @@ _ROOT = Path(__file__).parents[1]
 async def main() -> int:
     """Return 0 if nothing was lost, twice, wrong or stuck in any trial."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 1")
+    parser.add_argument("--seeds", type=_seeds, default="5", help="how many, or which: 20, 21-40")
     parser.add_argument("--seed", type=int, help="replay this one alone")
     parser.add_argument("--real", action="store_true", help="replay it with real Blender")
     parser.add_argument("--seconds", type=float, default=20, help="of faults, for each seed")
     chosen = parser.parse_args()
     # The last one is with real Blender, which the others have a stand-in for.
-    trials = [(seed, False) for seed in range(1, chosen.seeds + 1)] + [(1, True)]
+    trials = [(seed, False) for seed in chosen.seeds] + [(chosen.seeds[0], True)]
     if chosen.seed:
         trials = [(chosen.seed, chosen.real)]
     everything: dict[str, audit.Found] = {}
@@ -47,6 +47,14 @@ async def main() -> int:
             print(f"seed {name}: {problem} (logs in {folder})", flush=True)
     _print(everything)
     return int(any(found.problems for found in everything.values()))
+
+
+def _seeds(text: str) -> range:
+    first, between, last = text.rpartition("-")
+    seeds = range(int(first) if between else 1, int(last) + 1)
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text!r} names no seed: give a number, or like 21-40")
+    return seeds
 
 
 async def _with_real_blender(seed: int, folder: Path, seconds: float) -> audit.Found:
