@@ -142,8 +142,12 @@ async def _attended(
 
 
 async def _parked(world: Rendering, delivery: ports.Delivery, why: Exception) -> Attended:
+    try:
+        await world.queue.park(delivery, reason=str(why))
+    except errors.LeaseLostError as lost:
+        log.warning("lease_lost", reason=str(lost))
+        return Attended(Outcome.LEASE_LOST)  # whoever has it now parks it, too
     log.error("message_parked", reason=str(why), message_id=delivery.message_id)
-    await world.queue.park(delivery, reason=str(why))
     return Attended(Outcome.PARKED)
 
 

@@ -91,6 +91,24 @@ async def test_a_message_nobody_can_carry_out_is_parked(farm: MemoryFarm, body: 
     assert await farm.queue.depth() == 0
 
 
+@pytest.mark.parametrize(
+    "body", ["hello", '{"v":1,"job":"gone-000000000000","batch":0,"frames":"1"}']
+)
+async def test_a_message_that_another_parks_meanwhile_ends_no_worker(
+    farm: MemoryFarm, body: str
+) -> None:
+    """Its lease ran out before it was put aside: whoever has it now puts it aside, too."""
+    farm.queue.put_text(body)
+    slow, since = await farm.receive(), farm.clock.elapsed()
+    await farm.clock.advance(61)
+    later = await farm.receive()
+
+    attended = await render.attend(farm.rendering(), slow, since=since)
+    assert attended.outcome is Outcome.LEASE_LOST
+    attended = await render.attend(farm.rendering("w2"), later, since=farm.clock.elapsed())
+    assert attended.outcome is Outcome.PARKED
+
+
 async def test_a_message_delivered_twice_renders_nothing(farm: MemoryFarm) -> None:
     """The batch is done: the second message is deleted."""
     job = await farm.queued_job("1-2")
