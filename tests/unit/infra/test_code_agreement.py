@@ -232,6 +232,7 @@ def _stand_in(name: str) -> str:
         "BLENDROP_ENTRA_TENANT": "11111111-2222-3333-4444-555555555555",
         "BLENDROP_NEWEST_BLENDER": "5.0",
         "BLENDROP_IDLE_SECONDS": "60",
+        "BLENDROP_TRACE_SHARE": "0.25",
         "BLENDROP_CYCLES_DEVICE": "CUDA",
         "BLENDROP_PRICES": '{"worker_hour": 1.25}',
     }
