@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from blendrop import errors, ports
+from blendrop import errors
 from blendrop.domain import batches, images, jobs
 from blendrop.usecases import control, render
 from blendrop.usecases.handover import Stage
 from blendrop.usecases.render import Outcome
 from blendrop.usecases.render_frames import Rendering
-from tests.doubles.clock import ManualClock
 from tests.doubles.farm import LEASE, MemoryFarm
-from tests.doubles.renderer import ScriptedRenderer, TrustingVerifier
+from tests.doubles.renderer import TimedRenderer, TrustingVerifier
 
 
 @pytest.fixture
@@ -46,18 +45,6 @@ class SlowVerifier(TrustingVerifier):
         self.asked += 1
         await self.go_on.wait()
         return await super().verify(path, expected)
-
-
-@dataclasses.dataclass
-class Timed(ScriptedRenderer):
-    """Takes ten seconds for a frame, by the clock."""
-
-    clock: ManualClock = dataclasses.field(default_factory=ManualClock)
-
-    async def render(self, frame: int, name: str) -> ports.RenderedFrame:
-        """Wait, and then render."""
-        await self.clock.sleep(10)
-        return dataclasses.replace(await super().render(frame, name), seconds=10.0)
 
 
 async def test_blender_renders_the_next_frame_while_one_is_verified(farm: MemoryFarm) -> None:
@@ -258,14 +245,14 @@ async def test_the_next_message_is_asked_for_shortly_before_the_last_frame_ends(
     """Not earlier: another worker might be idle."""
     await farm.queued_job("1-3")
     stage = Stage()
-    farm.renderer = Timed(clock=farm.clock)
+    farm.renderer = TimedRenderer(clock=farm.clock, seconds={1: 4})
     world = farm.rendering()
     working = asyncio.create_task(
         render.attend(world, await farm.receive(), since=farm.clock.elapsed(), stage=stage)
     )
     await asyncio.sleep(0.05)
-    for done in (1, 2):
-        await farm.clock.advance(9.5)
+    for done, seconds in ((1, 4), (2, 10)):
+        await farm.clock.advance(seconds - 0.5)
         assert not stage.nearly_through.is_set()
         await farm.clock.advance(0.5)
         await until(lambda done=done: len(farm.renderer.rendered) == done)
@@ -276,4 +263,27 @@ async def test_the_next_message_is_asked_for_shortly_before_the_last_frame_ends(
     assert stage.nearly_through.is_set()
     assert not working.done()
     await farm.clock.advance(5)
+    assert (await working).outcome is Outcome.DONE
+
+
+async def test_the_only_frame_of_a_batch_is_rendered_before_the_next_message_is_asked_for(
+    farm: MemoryFarm,
+) -> None:
+    """Nobody knows how long it takes; while it is verified, Blender has nothing to do."""
+    await farm.queued_job("1")
+    stage = Stage()
+    farm.verifier = slow = SlowVerifier()
+    farm.renderer = TimedRenderer(clock=farm.clock)
+    working = asyncio.create_task(
+        render.attend(
+            farm.rendering(), await farm.receive(), since=farm.clock.elapsed(), stage=stage
+        )
+    )
+    await asyncio.sleep(0.05)
+    await farm.clock.advance(9.9)
+    assert not stage.nearly_through.is_set()
+    await farm.clock.advance(0.1)
+    await until(lambda: slow.asked == 1)
+    assert stage.nearly_through.is_set()
+    slow.go_on.set()
     assert (await working).outcome is Outcome.DONE
