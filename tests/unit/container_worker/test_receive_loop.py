@@ -59,6 +59,18 @@ async def test_a_frame_that_succeeds_shows_that_the_worker_is_fit(farm: MemoryFa
     await working
 
 
+async def test_a_job_of_many_batches_says_nothing_about_the_worker(farm: MemoryFarm) -> None:
+    """All of them may be bad: it takes several jobs."""
+    farm.renderer.failing = {frame: [crash()] for frame in range(1, 5)}
+    job = await farm.queued_job("1-4", batch_size=1)
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await until(lambda: farm.renderer.rendered == [1, 2, 3, 4])
+    stopping.request()
+    await asyncio.wait_for(working, 5)
+    assert [(await farm.batch(job.id, number)).attempt for number in range(4)] == [1] * 4
+
+
 async def test_an_idle_worker_leaves_after_its_idle_time(farm: MemoryFarm) -> None:
     """It has done what was there, and costs nothing more."""
     job = await farm.queued_job("1")
@@ -68,12 +80,60 @@ async def test_an_idle_worker_leaves_after_its_idle_time(farm: MemoryFarm) -> No
             await asyncio.sleep(0.01)
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
     await farm.clock.advance(59)
+    await asyncio.sleep(0.05)
     assert not working.done()
     async with asyncio.timeout(5):
         while not working.done():  # it may count from a moment after the job's end
             await farm.clock.advance(61)
             await asyncio.sleep(0.01)
     await working
+
+
+async def test_a_worker_with_a_long_frame_is_not_idle(farm: MemoryFarm) -> None:
+    """Its idle time begins when it has nothing in hand."""
+    farm.renderer = TimedRenderer(clock=farm.clock, seconds={1: 100})
+    await farm.queued_job("1")
+    working = asyncio.create_task(work(farm, Stopping(), idle=60))
+    await asyncio.sleep(0.05)
+    await farm.clock.advance(100)
+    await until(lambda: farm.renderer.rendered == [1])
+    await farm.clock.advance(50)
+    await asyncio.sleep(0.05)
+    assert not working.done()
+    await farm.clock.advance(11)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_a_worker_without_an_idle_time_stays(farm: MemoryFarm) -> None:
+    """An app of containers that is scaled from outside."""
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await farm.clock.advance(100_000)
+    await asyncio.sleep(0.05)
+    assert not working.done()
+    stopping.request()
+    await asyncio.wait_for(working, 5)
+
+
+async def test_within_the_grace_the_frame_in_hand_is_finished(farm: MemoryFarm) -> None:
+    """It gets its name, and the rest of the batch is another worker's at once."""
+    job = await farm.queued_job("1-3")
+    hold = farm.renderer.hold = asyncio.Event()
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await asyncio.sleep(0.05)
+    stopping.request()
+    farm.stopping = True
+    await asyncio.sleep(0.05)
+    hold.set()
+    await asyncio.wait_for(working, 2)
+
+    assert (farm.renderer.rendered, farm.renderer.ended) == ([1], 0)
+    assert (await farm.batch(job.id)).frames_done == 1
+    farm.stopping = False
+    await farm.work("w2")
+    assert farm.renderer.rendered == [1, 2, 3]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
 async def test_after_the_grace_the_frame_in_hand_is_given_up(farm: MemoryFarm) -> None:
