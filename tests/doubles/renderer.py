@@ -71,10 +71,12 @@ class TimedRenderer(ScriptedRenderer):
 
     clock: ManualClock = field(default_factory=ManualClock)
     seconds: dict[int, float] = field(default_factory=dict)  # by the frame
+    begun: list[int] = field(default_factory=list)
 
     async def render(self, frame: int, name: str) -> ports.RenderedFrame:
         """Wait, and then render."""
         seconds = self.seconds.get(frame, 10.0)
+        self.begun.append(frame)
         await self.clock.sleep(seconds)
         return dataclasses.replace(await super().render(frame, name), seconds=seconds)
 

@@ -91,10 +91,10 @@ async def test_an_idle_worker_leaves_after_its_idle_time(farm: MemoryFarm) -> No
 
 async def test_a_worker_with_a_long_frame_is_not_idle(farm: MemoryFarm) -> None:
     """Its idle time begins when it has nothing in hand."""
-    farm.renderer = TimedRenderer(clock=farm.clock, seconds={1: 100})
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: 100})
     await farm.queued_job("1")
     working = asyncio.create_task(work(farm, Stopping(), idle=60))
-    await asyncio.sleep(0.05)
+    await until(lambda: renderer.begun == [1])
     await farm.clock.advance(100)
     await until(lambda: farm.renderer.rendered == [1])
     await farm.clock.advance(50)
@@ -176,11 +176,11 @@ def received(farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-async def nearly_through(farm: MemoryFarm, done: int) -> None:
-    """Let a batch of two frames, ten seconds each, come close to its end, `done` being before."""
-    await until(lambda: len(farm.renderer.rendered) == done)
+async def nearly_through(farm: MemoryFarm, renderer: TimedRenderer, last: int) -> None:
+    """Let a batch of two frames, ten seconds each, come close to the end of its last."""
+    await until(lambda: renderer.begun[-1:] == [last - 1])
     await farm.clock.advance(10)
-    await until(lambda: len(farm.renderer.rendered) == done + 1)
+    await until(lambda: renderer.begun[-1:] == [last])
     await farm.clock.advance(7.9)
 
 
@@ -189,7 +189,7 @@ async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
 ) -> None:
     """Neither before nor after that; and the one after it not before this one is over."""
     job = await farm.queued_job("1-6", batch_size=2)
-    farm.renderer = TimedRenderer(clock=farm.clock)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
     found, stopping, written = received(farm, monkeypatch), Stopping(), asyncio.Event()
     replace = farm.table.replace_batch
 
@@ -200,7 +200,7 @@ async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
 
     monkeypatch.setattr(farm.table, "replace_batch", slow)
     working = asyncio.create_task(work(farm, stopping))
-    await nearly_through(farm, 0)
+    await nearly_through(farm, renderer, 2)
     await asyncio.sleep(0.05)
     assert len(found) == 1
     await farm.clock.advance(0.2)
@@ -208,7 +208,7 @@ async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
     assert (await farm.batch(job.id, 1)).attempt == 0
 
     await farm.clock.advance(2)
-    await nearly_through(farm, 2)
+    await nearly_through(farm, renderer, 4)
     await farm.clock.advance(0.2)
     await asyncio.sleep(0.05)
     assert len(found) == 2  # the row of the first does not say yet that it is over
@@ -224,10 +224,10 @@ async def test_a_message_ahead_is_given_back_as_soon_as_a_stop_is_asked_for(
 ) -> None:
     """The grace is for the frame in hand; others need not wait for its end."""
     job = await farm.queued_job("1-4", batch_size=2)
-    farm.renderer = TimedRenderer(clock=farm.clock)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
     stopping = Stopping()
     working = asyncio.create_task(work(farm, stopping))
-    await nearly_through(farm, 0)
+    await nearly_through(farm, renderer, 2)
     await farm.clock.advance(0.2)
     await asyncio.sleep(0.05)
     assert await farm.queue.receive(lease=LEASE) is None

@@ -547,18 +547,18 @@ async def test_the_next_message_is_asked_for_shortly_before_the_last_frame_ends(
     """Not earlier: another worker might be idle."""
     await farm.queued_job("1-3")
     stage = Stage()
-    farm.renderer = TimedRenderer(clock=farm.clock, seconds={1: 4})
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: 4})
     world = farm.rendering()
     working = asyncio.create_task(
         render.attend(world, await farm.receive(), since=farm.clock.elapsed(), stage=stage)
     )
-    await asyncio.sleep(0.05)
-    for done, seconds in ((1, 4), (2, 10)):
+    for frame, seconds in ((1, 4), (2, 10)):
+        await until(lambda frame=frame: renderer.begun[-1:] == [frame])
         await farm.clock.advance(seconds - 0.5)
         assert not stage.nearly_through.is_set()
         await farm.clock.advance(0.5)
-        await until(lambda done=done: len(farm.renderer.rendered) == done)
-        await asyncio.sleep(0.2)  # until the next is in hand
+    await until(lambda: renderer.begun == [1, 2, 3])
+    await farm.clock.settle()
     await farm.clock.advance(7.9)
     assert not stage.nearly_through.is_set()
     await farm.clock.advance(0.2)
@@ -575,13 +575,14 @@ async def test_the_only_frame_of_a_batch_is_rendered_before_the_next_message_is_
     await farm.queued_job("1")
     stage = Stage()
     farm.verifier = slow = SlowVerifier()
-    farm.renderer = TimedRenderer(clock=farm.clock)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
     working = asyncio.create_task(
         render.attend(
             farm.rendering(), await farm.receive(), since=farm.clock.elapsed(), stage=stage
         )
     )
-    await asyncio.sleep(0.05)
+    await until(lambda: renderer.begun == [1])
+    await farm.clock.settle()
     await farm.clock.advance(9.9)
     assert not stage.nearly_through.is_set()
     await farm.clock.advance(0.1)
