@@ -161,11 +161,23 @@ async def test_a_killed_worker_is_thought_dead_and_its_end_is_told(
     assert (first.name, first.live) == ("worker-1", True)
 
 
-async def test_a_worker_that_is_asked_to_stop_says_so(farm: WatchedFarm) -> None:
-    """It was not lost, and nobody need look for it."""
+async def test_a_worker_that_is_asked_to_stop_says_so(
+    farm: WatchedFarm, scene: Callable[[str], Path]
+) -> None:
+    """At once, while it finishes its frame; and it was not lost, so that nobody looks for it."""
+    slower = SLOW | {"samples": "10000"}
+    await farm.upload("left.blend", scene("tiny").read_bytes(), frames="1", **slower)
+    async with asyncio.timeout(15):
+        while (await status(farm))[2]["state"] != "rendering":  # noqa: ASYNC110 as above
+            await asyncio.sleep(0.05)
     stopped = farm.running.workers["worker-1"]
+    address = farm.running.status_addresses["worker-1"]
     stopped.process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(stopped.process.wait(), 15) == 0
+    async with asyncio.timeout(5):
+        while (answer := await asked(f"{address}/readyz"))[0] == 200:  # noqa: ASYNC110 as above
+            await asyncio.sleep(0.02)
+    assert json.loads(answer[2]) == {"status": "leaving", "reason": "asked to stop"}
+    assert await asyncio.wait_for(stopped.process.wait(), 20) == 0
 
     assert "left: asked to stop" in [one.why_dead for one in await workers(farm)]
 
