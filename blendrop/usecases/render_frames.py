@@ -133,6 +133,8 @@ async def _one_after_the_other(
     finishing: asyncio.Task[None] | None = None
     sharing = Sharing(world, lease, job.row)
     taking = take_over.TakingOver(world)
+    # What the frame before took, though it may not be published yet; nothing if none is known.
+    before = next(reversed(lease.batch.frame_seconds.values()), None)
     while wanted := await sharing.kept(wanted):
         if world.stopping() or lease.batch.pause_requested:
             break
@@ -150,7 +152,7 @@ async def _one_after_the_other(
                 within = contextvars.copy_context()  # what follows is of this frame, too
                 with world.spans.span("render"):
                     if not wanted:
-                        rendered = await _last(world, lease.batch, stage, frame, name)
+                        rendered = await _last(world, stage, frame, name, before=before)
                     else:
                         rendered = await world.renderer.render(frame, name)
         except errors.SceneError:
@@ -164,7 +166,8 @@ async def _one_after_the_other(
             _count_failure(world, lease, frame, failed, seconds=seconds)
             await _over(finishing)
             continue
-        sharing.rendered(frame, rendered.seconds)
+        before = rendered.seconds
+        sharing.rendered(frame, before)
         printed = world.renderer.last_log()
         await _over(finishing)
         finishing = beside.create_task(
@@ -189,17 +192,16 @@ async def _over(finishing: asyncio.Task[None] | None) -> None:
 
 
 async def _last(
-    world: Rendering, batch: batches.Batch, stage: Stage, frame: int, name: str
+    world: Rendering, stage: Stage, frame: int, name: str, *, before: float | None
 ) -> ports.RenderedFrame:
     """Render the last frame of a batch; say shortly before it ends that it will."""
-    known = list(batch.frame_seconds.values())
 
     async def say() -> None:
-        # It may take as long as the one before, if there was one.
-        if known and known[-1] > _AHEAD:
-            await world.clock.sleep(known[-1] - _AHEAD)
-        if known:
-            stage.nearly_through.set()
+        if before is None:
+            return
+        if before > _AHEAD:  # it may take as long
+            await world.clock.sleep(before - _AHEAD)
+        stage.nearly_through.set()
 
     saying = asyncio.create_task(say())
     try:

@@ -161,24 +161,35 @@ async def test_a_killed_worker_is_thought_dead_and_its_end_is_told(
     assert (first.name, first.live) == ("worker-1", True)
 
 
-async def test_a_worker_that_is_asked_to_stop_says_so(farm: WatchedFarm) -> None:
-    """It was not lost, and nobody need look for it."""
+async def test_a_worker_that_is_asked_to_stop_says_so(
+    farm: WatchedFarm, scene: Callable[[str], Path]
+) -> None:
+    """At once, while it finishes its frame; and it was not lost, so that nobody looks for it."""
+    slower = SLOW | {"samples": "10000"}
+    await farm.upload("left.blend", scene("tiny").read_bytes(), frames="1", **slower)
+    async with asyncio.timeout(15):
+        while (await status(farm))[2]["state"] != "rendering":  # noqa: ASYNC110 as above
+            await asyncio.sleep(0.05)
     stopped = farm.running.workers["worker-1"]
+    address = farm.running.status_addresses["worker-1"]
     stopped.process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(stopped.process.wait(), 15) == 0
+    async with asyncio.timeout(5):
+        while (answer := await asked(f"{address}/readyz"))[0] == 200:  # noqa: ASYNC110 as above
+            await asyncio.sleep(0.02)
+    assert json.loads(answer[2]) == {"status": "leaving", "reason": "asked to stop"}
+    assert await asyncio.wait_for(stopped.process.wait(), 20) == 0
 
     assert "left: asked to stop" in [one.why_dead for one in await workers(farm)]
 
 
-async def test_a_worker_that_cannot_start_says_why(storage_account: str, tmp_path: Path) -> None:
-    """Where people look, and not in its log alone."""
+async def life(storage_account: str, tmp_path: Path, **given: str) -> tuple[int, str]:
+    """Let a worker of a farm without work live; return its exit code, and what its row says."""
     await farm_storage.create(storage_account)
-    given = {
+    name = given["BLENDROP_WORKER_NAME"]
+    given |= {
         "BLENDROP_STORAGE": storage_account,
         "BLENDROP_FRAME_SHARE": str(tmp_path),
         "BLENDROP_SCRATCH": str(tmp_path),
-        "BLENDROP_BLENDERS": "5.0=/nowhere/blender",
-        "BLENDROP_WORKER_NAME": "unstartable",
     }
     worker = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -188,12 +199,39 @@ async def test_a_worker_that_cannot_start_says_why(storage_account: str, tmp_pat
         env={"PATH": os.environ["PATH"], **given},
         stdout=asyncio.subprocess.DEVNULL,
     )
-    assert await asyncio.wait_for(worker.wait(), 20) == 1
+    code = await asyncio.wait_for(worker.wait(), 30)
 
     store = wiring.storage(settings.read(settings.WorkerSettings, given).storage)
     try:
         shown = await usecase.show_workers(wiring.watching(store))
     finally:
         await store.clients.close()
-    (one,) = [one for one in shown.workers if one.name == "unstartable"]
-    assert one.why_dead.startswith("left: crash: Blender cannot be started as /nowhere/blender")
+    (one,) = [one for one in shown.workers if one.name == name]
+    return code, one.why_dead
+
+
+async def test_a_worker_that_cannot_start_says_why(storage_account: str, tmp_path: Path) -> None:
+    """Where people look, and not in its log alone."""
+    code, why = await life(
+        storage_account,
+        tmp_path,
+        BLENDROP_BLENDERS="5.0=/nowhere/blender",
+        BLENDROP_WORKER_NAME="unstartable",
+    )
+    assert code == 1
+    assert why.startswith("left: crash: Blender cannot be started as /nowhere/blender")
+
+
+async def test_a_worker_that_was_idle_for_too_long_says_so(
+    storage_account: str, tmp_path: Path, installed_blenders: Mapping[str, str]
+) -> None:
+    """Its container ends well, and is not started anew."""
+    version, program = list(installed_blenders.items())[-1]
+    code, why = await life(
+        storage_account,
+        tmp_path,
+        BLENDROP_BLENDERS=f"{version}={program}",
+        BLENDROP_WORKER_NAME="idle",
+        BLENDROP_IDLE_SECONDS="0.5",
+    )
+    assert (code, why) == (0, "left: idle for its idle time, 0.5 s")

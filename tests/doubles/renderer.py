@@ -1,12 +1,14 @@
 """A renderer that does what a test tells it, frame by frame, and writes down what it was asked."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from blendrop import errors, ports
 from blendrop.domain import images, job_settings
+from tests.doubles.clock import ManualClock
 
 IMAGE = images.ExpectedImage(file_format="PNG", width=4, height=2, channels=3, color_depth="8")
 REPORT = ports.SceneReport(blender_version="5.0.1", image=IMAGE, frame_pattern="shot_####.png")
@@ -65,6 +67,22 @@ class ScriptedRenderer:
 
     async def close(self) -> None:
         """Do nothing."""
+
+
+@dataclass
+class TimedRenderer(ScriptedRenderer):
+    """Takes ten seconds for a frame by the clock, or as long as a test says."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    seconds: dict[int, float] = field(default_factory=dict)  # by the frame
+    begun: list[int] = field(default_factory=list)
+
+    async def render(self, frame: int, name: str) -> ports.RenderedFrame:
+        """Wait, and then render."""
+        seconds = self.seconds.get(frame, 10.0)
+        self.begun.append(frame)
+        await self.clock.sleep(seconds)
+        return dataclasses.replace(await super().render(frame, name), seconds=seconds)
 
 
 @dataclass

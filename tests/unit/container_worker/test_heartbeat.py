@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+import structlog
 
 from blendrop import errors
 from blendrop.adapters.memory_storage import MemoryWorkerTable
@@ -103,18 +104,53 @@ async def test_a_batch_is_told_of_soon_and_frames_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "happens",
+    [
+        lambda worker: worker.message_left("done"),
+        lambda worker: worker.waiting("the share is full"),
+        lambda worker: worker.leaving("asked to stop"),
+    ],
+    ids=["its end", "what it waits for", "that it leaves"],
+)
+async def test_what_becomes_of_a_batch_is_told_of_soon(
+    happens: Callable[[Activity], None],
+) -> None:
+    """Within a third of a heartbeat, and then no more than before."""
+    worker = Beating()
+    worker.activity.ready()
+    worker.activity.batch_claimed(BATCH, frames_left=4)
+    async with worker.beating():
+        await worker.clock.settle()
+        await worker.clock.advance(1)
+        happens(worker.activity)
+        now = worker.activity.worker()
+        await worker.clock.advance(9)
+        told = await worker.table.row()
+        assert (told.state, told.rendering, told.waits_for) == (
+            now.state,
+            now.rendering,
+            now.waits_for,
+        )
+        await worker.clock.advance(29)
+        assert worker.table.calls == [0, 10]
+
+
+@pytest.mark.parametrize(
     "failing", [[AWAY, AWAY], [ValueError("a fault of ours")] * 2], ids=["away", "fault"]
 )
 async def test_a_heartbeat_that_fails_is_tried_again_soon(failing: Sequence[Exception]) -> None:
     """Whatever it fails of, nothing else ends."""
     worker = Beating()
     worker.table.failing = list(failing)
-    async with worker.beating():
-        await worker.clock.settle()
-        assert await worker.table.all_workers() == []
-        await worker.clock.advance(21)
-        assert worker.table.calls == [0, 10, 20]
-        assert (await worker.table.row()).name == "w1"
+    with structlog.testing.capture_logs() as logs:
+        async with worker.beating():
+            await worker.clock.settle()
+            assert await worker.table.all_workers() == []
+            await worker.clock.advance(21)
+            assert worker.table.calls == [0, 10, 20]
+            assert (await worker.table.row()).name == "w1"
+    level = "warning" if failing[0] is AWAY else "error"
+    assert [(one["event"], one["log_level"]) for one in logs] == [("heartbeat_failed", level)] * 2
 
 
 async def test_the_last_word_does_not_keep_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import datetime
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blendrop import errors, ports
-from blendrop.domain import jobs
+from blendrop.domain import batches, jobs
 from container_worker.receive_loop import Stopping, run
-from tests.doubles.farm import MemoryFarm
-from tests.doubles.renderer import crash
+from tests.doubles.farm import LEASE, MemoryFarm
+from tests.doubles.renderer import TimedRenderer, crash
 
 
 @pytest.fixture
@@ -57,6 +59,18 @@ async def test_a_frame_that_succeeds_shows_that_the_worker_is_fit(farm: MemoryFa
     await working
 
 
+async def test_a_job_of_many_batches_says_nothing_about_the_worker(farm: MemoryFarm) -> None:
+    """All of them may be bad: it takes several jobs."""
+    farm.renderer.failing = {frame: [crash()] for frame in range(1, 5)}
+    job = await farm.queued_job("1-4", batch_size=1)
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await until(lambda: farm.renderer.rendered == [1, 2, 3, 4])
+    stopping.request()
+    await asyncio.wait_for(working, 5)
+    assert [(await farm.batch(job.id, number)).attempt for number in range(4)] == [1] * 4
+
+
 async def test_an_idle_worker_leaves_after_its_idle_time(farm: MemoryFarm) -> None:
     """It has done what was there, and costs nothing more."""
     job = await farm.queued_job("1")
@@ -66,12 +80,60 @@ async def test_an_idle_worker_leaves_after_its_idle_time(farm: MemoryFarm) -> No
             await asyncio.sleep(0.01)
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
     await farm.clock.advance(59)
+    await asyncio.sleep(0.05)
     assert not working.done()
     async with asyncio.timeout(5):
         while not working.done():  # it may count from a moment after the job's end
             await farm.clock.advance(61)
             await asyncio.sleep(0.01)
     await working
+
+
+async def test_a_worker_with_a_long_frame_is_not_idle(farm: MemoryFarm) -> None:
+    """Its idle time begins when it has nothing in hand."""
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: 100})
+    await farm.queued_job("1")
+    working = asyncio.create_task(work(farm, Stopping(), idle=60))
+    await until(lambda: renderer.begun == [1])
+    await farm.clock.advance(100)
+    await until(lambda: farm.renderer.rendered == [1])
+    await farm.clock.advance(50)
+    await asyncio.sleep(0.05)
+    assert not working.done()
+    await farm.clock.advance(11)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_a_worker_without_an_idle_time_stays(farm: MemoryFarm) -> None:
+    """An app of containers that is scaled from outside."""
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await farm.clock.advance(100_000)
+    await asyncio.sleep(0.05)
+    assert not working.done()
+    stopping.request()
+    await asyncio.wait_for(working, 5)
+
+
+async def test_within_the_grace_the_frame_in_hand_is_finished(farm: MemoryFarm) -> None:
+    """It gets its name, and the rest of the batch is another worker's at once."""
+    job = await farm.queued_job("1-3")
+    hold = farm.renderer.hold = asyncio.Event()
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await asyncio.sleep(0.05)
+    stopping.request()
+    farm.stopping = True
+    await asyncio.sleep(0.05)
+    hold.set()
+    await asyncio.wait_for(working, 2)
+
+    assert (farm.renderer.rendered, farm.renderer.ended) == ([1], 0)
+    assert (await farm.batch(job.id)).frames_done == 1
+    farm.stopping = False
+    await farm.work("w2")
+    assert farm.renderer.rendered == [1, 2, 3]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
 async def test_after_the_grace_the_frame_in_hand_is_given_up(farm: MemoryFarm) -> None:
@@ -90,6 +152,94 @@ async def test_after_the_grace_the_frame_in_hand_is_given_up(farm: MemoryFarm) -
     farm.renderer.hold = None
     await farm.work("w2")
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return when something holds, which a moment is enough for."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 doubles set no event
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)  # and what follows from it has begun
+
+
+def received(farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return where each message that is received will be noted."""
+    found: list[str] = []
+    receive = farm.queue.receive
+
+    async def noted(*, lease: datetime.timedelta) -> ports.Delivery | None:
+        if (delivery := await receive(lease=lease)) is not None:
+            found.append(delivery.body)
+        return delivery
+
+    monkeypatch.setattr(farm.queue, "receive", noted)
+    return found
+
+
+async def nearly_through(farm: MemoryFarm, renderer: TimedRenderer, last: int) -> None:
+    """Let a batch of two frames, ten seconds each, come close to the end of its last."""
+    await until(lambda: renderer.begun[-1:] == [last - 1])
+    await farm.clock.advance(10)
+    await until(lambda: renderer.begun[-1:] == [last])
+    await farm.clock.advance(7.9)
+
+
+async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither before nor after that; and the one after it not before this one is over."""
+    job = await farm.queued_job("1-6", batch_size=2)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
+    found, stopping, written = received(farm, monkeypatch), Stopping(), asyncio.Event()
+    replace = farm.table.replace_batch
+
+    async def slow(batch: batches.Batch, **more: Any) -> ports.Versioned[batches.Batch]:
+        if (batch.number, batch.state) == (0, batches.BatchState.DONE):
+            await written.wait()
+        return await replace(batch, **more)
+
+    monkeypatch.setattr(farm.table, "replace_batch", slow)
+    working = asyncio.create_task(work(farm, stopping))
+    await nearly_through(farm, renderer, 2)
+    await asyncio.sleep(0.05)
+    assert len(found) == 1
+    await farm.clock.advance(0.2)
+    await until(lambda: len(found) == 2)
+    assert (await farm.batch(job.id, 1)).attempt == 0
+
+    await farm.clock.advance(2)
+    await nearly_through(farm, renderer, 4)
+    await farm.clock.advance(0.2)
+    await asyncio.sleep(0.05)
+    assert len(found) == 2  # the row of the first does not say yet that it is over
+    written.set()
+    await until(lambda: len(found) == 3)
+    stopping.request()
+    await farm.clock.advance(2)
+    await asyncio.wait_for(working, 5)
+
+
+async def test_a_message_ahead_is_given_back_as_soon_as_a_stop_is_asked_for(
+    farm: MemoryFarm,
+) -> None:
+    """The grace is for the frame in hand; others need not wait for its end."""
+    job = await farm.queued_job("1-4", batch_size=2)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await nearly_through(farm, renderer, 2)
+    await farm.clock.advance(0.2)
+    await asyncio.sleep(0.05)
+    assert await farm.queue.receive(lease=LEASE) is None
+    stopping.request()
+    await asyncio.sleep(0.1)
+
+    assert '"batch":1' in (await farm.receive()).body
+    assert not working.done()
+    await farm.clock.advance(2)
+    await asyncio.wait_for(working, 5)
+    assert (await farm.batch(job.id)).state is batches.BatchState.DONE
+    assert (await farm.batch(job.id, 1)).attempt == 0
 
 
 async def test_a_worker_that_does_not_reach_the_queue_says_so_until_it_does(

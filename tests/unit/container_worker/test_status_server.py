@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 import pytest_asyncio
+import structlog
 from prometheus_client import parser
 
 from blendrop import errors
@@ -213,16 +213,19 @@ async def test_a_worker_that_leaves_stays_one_that_leaves() -> None:
 
 
 async def test_a_port_that_is_taken_stops_no_worker(
-    asked: Asked, capsys: pytest.CaptureFixture[str]
+    asked: Asked,
 ) -> None:
     """The log says what to do, and rendering goes on."""
     reached = False
-    async with status_server.serving(
-        asked.activity, asked.metrics, host="127.0.0.1", port=asked.port
-    ):
-        reached = True
+    with structlog.testing.capture_logs() as logs:
+        async with status_server.serving(
+            asked.activity, asked.metrics, host="127.0.0.1", port=asked.port
+        ):
+            reached = True
     assert reached
-    assert "BLENDROP_STATUS_PORT" in capsys.readouterr().out
+    (told,) = logs
+    assert told["log_level"] == "error"
+    assert "BLENDROP_STATUS_PORT" in told["reason"]
     assert (await asked.get("/healthz"))[0] == 200
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blendrop import errors
 from blendrop.domain import batches, costs, jobs
-from blendrop.usecases import control, show
+from blendrop.usecases import control, render, show
 from blendrop.usecases.render import Outcome
 from tests.doubles.farm import MemoryFarm
 
@@ -57,6 +58,40 @@ async def test_a_job_that_is_to_cost_more_than_it_may_is_held(farm: MemoryFarm) 
     assert (view.cost.so_far, view.cost.projected) == (1.2, 6)
 
 
+async def test_the_worker_that_holds_a_job_begins_no_more_of_it(farm: MemoryFarm) -> None:
+    """It does not go by the row that it remembers from a moment before."""
+    job = await farm.queued_job("1-40", max_cost=0.5)
+    world = farm.rendering()
+    hold = farm.renderer.hold = asyncio.Event()
+    outcomes = []
+    for _ in range(2):
+        since, delivery = farm.clock.elapsed(), await farm.receive()
+        working = asyncio.create_task(render.attend(world, delivery, since=since))
+        await farm.clock.settle()
+        await farm.clock.advance(10)
+        hold.set()
+        outcomes.append((await working).outcome)
+
+    assert outcomes == [Outcome.DONE, Outcome.OBSOLETE]
+    assert (await farm.job(job.id)).state is jobs.JobState.PAUSED
+    assert farm.renderer.rendered == [1, 2, 3, 4]
+
+
+async def test_a_job_that_waits_already_is_not_held_once_more(farm: MemoryFarm) -> None:
+    """A person paused it meanwhile, and the batch that is over ends as ever."""
+    job = await farm.queued_job("1-40", max_cost=5)
+    own = await farm.begin()
+    await farm.clock.advance(80)
+    standing = await farm.table.get_job(job.id)
+    paused = standing.row.moved(jobs.JobState.PAUSED, reason="ada paused it", now=farm.clock.now())
+    await farm.table.replace_job(paused, etag=standing.etag)
+    assert farm.renderer.hold is not None
+    farm.renderer.hold.set()
+
+    assert await own is Outcome.DONE
+    assert (await farm.job(job.id)).reason == "ada paused it"
+
+
 async def test_a_job_within_its_budget_costs_no_call(
     farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,12 +122,14 @@ async def test_past_its_last_batch_a_job_completes(farm: MemoryFarm) -> None:
     job = await farm.queued_job("1-4", max_cost=0.5)
     await farm.render_for(400)
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert "paused" not in [str(one.kind) async for one in farm.table.events_of(job.id)]
 
 
 async def test_other_workers_give_their_batches_back(farm: MemoryFarm) -> None:
     """After the frame in hand, as with every pause; the rest is rendered once it is resumed."""
     job = await farm.queued_job("1-12", max_cost=1)
     other = await farm.begin("w2")
+    in_hand = farm.renderer.hold
     own = await farm.begin("w1")
     await farm.clock.advance(50)
     assert farm.renderer.hold is not None
@@ -101,9 +138,12 @@ async def test_other_workers_give_their_batches_back(farm: MemoryFarm) -> None:
     assert (await farm.job(job.id)).state is jobs.JobState.PAUSED
     assert (await farm.batch(job.id, 0)).pause_requested
     assert not (await farm.batch(job.id, 1)).pause_requested
-    other.cancel()
-    await asyncio.wait({other})
+    await farm.clock.advance(20)
+    assert in_hand is not None
+    in_hand.set()
+    assert await other is Outcome.STOPPED
     assert (await farm.batch(job.id, 0)).state is batches.BatchState.QUEUED
+    assert sorted(farm.renderer.rendered) == [1, 5, 6, 7, 8]
 
     await control.resume(farm.control(), job.id, by=ANNA, max_cost=100)
     farm.renderer.hold = None
@@ -111,6 +151,44 @@ async def test_other_workers_give_their_batches_back(farm: MemoryFarm) -> None:
         await farm.work("w1")
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
     assert (await farm.job(job.id)).settings.max_cost == 100
+
+
+async def test_a_batch_is_marked_though_its_worker_writes_at_that_moment(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is looked at anew, and so is the job's that somebody else changes."""
+    job = await farm.queued_job("1-12", max_cost=1)
+    other = await farm.begin("w2")
+    own = await farm.begin("w1")
+    replace_batch, replace_job = farm.table.replace_batch, farm.table.replace_job
+    overtaken: list[str] = []
+
+    async def batch_overtaken(changed: batches.Batch, **more: Any) -> object:
+        if changed.pause_requested and "batch" not in overtaken:
+            overtaken.append("batch")
+            standing = await farm.table.get_batch(job.id, changed.number)
+            await replace_batch(standing.row, etag=standing.etag)
+        return await replace_batch(changed, **more)
+
+    async def job_overtaken(changed: jobs.Job, **more: Any) -> object:
+        if changed.state is jobs.JobState.PAUSED and "job" not in overtaken:
+            overtaken.append("job")
+            standing = await farm.table.get_job(job.id)
+            await replace_job(standing.row, etag=standing.etag)
+        return await replace_job(changed, **more)
+
+    monkeypatch.setattr(farm.table, "replace_batch", batch_overtaken)
+    monkeypatch.setattr(farm.table, "replace_job", job_overtaken)
+    await farm.clock.advance(50)
+    assert farm.renderer.hold is not None
+    farm.renderer.hold.set()
+
+    assert await own is Outcome.DONE
+    assert overtaken == ["job", "batch"]
+    assert (await farm.job(job.id)).state is jobs.JobState.PAUSED
+    assert (await farm.batch(job.id, 0)).pause_requested
+    other.cancel()
+    await asyncio.wait({other})
 
 
 async def test_a_job_that_was_held_is_not_resumed_as_it_was(farm: MemoryFarm) -> None:

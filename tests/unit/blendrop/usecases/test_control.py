@@ -107,12 +107,14 @@ async def test_cancelling_at_the_moment_a_message_is_looked_at_ends_no_worker(
     assert await farm.queue.depth() == 0
 
 
+@pytest.mark.parametrize("before", [0, 45], ids=["at first", "after renewals"])
 async def test_a_paused_job_finishes_the_frame_in_hand_and_goes_on_later(
-    farm: MemoryFarm, world: control.Control
+    farm: MemoryFarm, world: control.Control, before: float
 ) -> None:
     """No frame is rendered twice."""
     job = await farm.queued_job("1-8")
     working = await begun(farm)
+    await farm.clock.advance(before)
     await control.pause(world, job.id, by=ANNA)
     await control.pause(world, job.id, by=ANNA)
     await farm.clock.advance(21)

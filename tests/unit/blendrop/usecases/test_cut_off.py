@@ -133,6 +133,7 @@ async def test_a_worker_killed_while_it_shares_its_batch_loses_nothing(
         assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED, where
         rows = [one.row async for one in farm.table.batches_of(job.id)]
         assert sorted(one for row in rows for one in row.frame_numbers()) == [1, 2, 3, 4], where
+        assert farm.queue.parked == [], where  # no message was sent before its row was there
         assert Counter(farm.renderer.rendered).total() <= 4 + 2, (
             where
         )  # the frame in hand, and the one being verified

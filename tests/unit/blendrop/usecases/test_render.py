@@ -440,6 +440,34 @@ async def test_a_row_that_is_changed_twice_during_a_renewal_stays_held(
     assert farm.renderer.rendered == [1]
 
 
+async def test_a_row_that_is_taken_away_during_a_renewal_is_let_go(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was the worker's own when it was looked at, and is not when it is written."""
+    job = await farm.queued_job("1-2")
+    working = await farm.begin()
+    get_batch = farm.table.get_batch
+
+    async def changed(
+        changes: Callable[[batches.Batch], batches.Batch],
+    ) -> ports.Versioned[batches.Batch]:
+        found = await get_batch(job.id, 0)
+        await farm.table.replace_batch(changes(found.row), etag=found.etag)
+        return found
+
+    async def cancelled(*_: object) -> ports.Versioned[batches.Batch]:
+        monkeypatch.setattr(farm.table, "get_batch", get_batch)
+        return await changed(lambda row: row.released(batches.BatchState.CANCELLED))
+
+    await changed(lambda row: row.model_copy(update={"pause_requested": True}))
+    monkeypatch.setattr(farm.table, "get_batch", cancelled)
+    await farm.clock.advance(20)
+
+    assert await asyncio.wait_for(working, 5) is Outcome.LEASE_LOST
+    assert farm.renderer.ended == 1
+    assert (await farm.batch(job.id)).state is batches.BatchState.CANCELLED
+
+
 async def test_a_lease_is_renewed_while_a_frame_takes_longer_than_it(farm: MemoryFarm) -> None:
     """Both halves are renewed at a third of the lease, progress included."""
     job = await farm.queued_job("1-2")

@@ -1,6 +1,8 @@
 """Does a worker whose batch turns out long share it, and is nothing lost or done twice by that?"""
 
+import asyncio
 import dataclasses
+import datetime
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from blendrop import errors, ports
 from blendrop.domain import batch_sizes, batches, frames, jobs
 from blendrop.usecases import control, recover, render
 from blendrop.usecases.render import Outcome
+from tests.doubles.clock import START
 from tests.doubles.farm import LEASE, MemoryFarm
 from tests.doubles.renderer import crash
 
@@ -38,6 +41,11 @@ def slow(farm: MemoryFarm) -> MemoryFarm:
 
     farm.renderer.render = ten_seconds  # type: ignore[method-assign]
     return farm
+
+
+def at(seconds: float) -> datetime.datetime:
+    """Return the time so long after the clock was made."""
+    return START + datetime.timedelta(seconds=seconds)
 
 
 async def rows_of(farm: MemoryFarm, job: jobs.Job) -> dict[int, tuple[str, str]]:
@@ -89,6 +97,33 @@ async def test_a_batch_is_kept_while_others_have_work(farm: MemoryFarm) -> None:
     assert (await farm.batch(waiting.id)).state is batches.BatchState.PLANNED
 
 
+@pytest.mark.parametrize(("seconds", "batches_then"), [(4.9, 4), (5.1, 1)])
+async def test_a_message_of_this_moment_may_be_on_its_way_to_an_idle_worker(
+    farm: MemoryFarm, seconds: float, batches_then: int
+) -> None:
+    """Each looks now and then, and has not seen it yet."""
+    job = await farm.queued_job("1-5", batch_size=5, cut_for=2)
+    render_frame, sent = farm.renderer.render, list[jobs.Job]()
+
+    async def sent_beside(frame: int, name: str) -> ports.RenderedFrame:
+        rendered = await render_frame(frame, name)
+        if not sent:
+            sent.append(await farm.queued_job("1", batch_size=1))
+            await farm.clock.advance(seconds)
+        return rendered
+
+    farm.renderer.render = sent_beside  # type: ignore[method-assign]
+    farm.batch_seconds = 38  # at the second look it is long no more
+    await farm.work("w1")
+    assert len(await rows_of(farm, job)) == batches_then
+
+
+async def test_a_batch_that_takes_no_longer_than_it_may_is_kept(farm: MemoryFarm) -> None:
+    """Four frames of ten seconds are left after the first."""
+    farm.batch_seconds = 40
+    assert await whole(farm, await farm.queued_job("1-5", batch_size=5, cut_for=2))
+
+
 async def test_a_size_that_a_person_gave_is_kept_to(farm: MemoryFarm) -> None:
     """As is a batch of a farm with one worker, or planned by an earlier release."""
     assert await whole(farm, await farm.queued_job("1-5", batch_size=5, cut_for=0))
@@ -118,6 +153,13 @@ async def paused(farm: MemoryFarm, job: jobs.Job) -> None:
     await control.pause(farm.control(), job.id, by="ada")
 
 
+async def barely_paused(farm: MemoryFarm, job: jobs.Job) -> None:
+    """Begin to pause the job: the batches that are held are not marked yet."""
+    standing = await farm.table.get_job(job.id)
+    row = standing.row.moved(jobs.JobState.PAUSED, reason="so", now=farm.clock.now())
+    await farm.table.replace_job(row, etag=standing.etag)
+
+
 async def cancelled(farm: MemoryFarm, job: jobs.Job) -> None:
     """Cancel the job."""
     await control.cancel(farm.control(), job.id, by="ada")
@@ -128,7 +170,24 @@ async def made_urgent(farm: MemoryFarm, job: jobs.Job) -> None:
     await control.change_priority(farm.control(), job.id, "high", by="ada")
 
 
-@pytest.mark.parametrize("meddle", [paused, cancelled, made_urgent])
+_CUTS_NOTHING_OFF = {
+    (paused, "oldest_waiting"),
+    (barely_paused, "oldest_waiting"),
+    (cancelled, "oldest_waiting"),
+    (paused, "split_batch"),
+    (cancelled, "split_batch"),
+}
+
+
+async def priorities_of(farm: MemoryFarm) -> set[str]:
+    """Return the priorities of all messages that can be received."""
+    found: set[str] = set()
+    while (delivery := await farm.queue.receive(lease=LEASE)) is not None:
+        found.add(delivery.priority)
+    return found
+
+
+@pytest.mark.parametrize("meddle", [paused, barely_paused, cancelled, made_urgent])
 @pytest.mark.parametrize("when", ["oldest_waiting", "split_batch", "send"])
 async def test_what_a_person_asks_for_meanwhile_is_done(
     farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch, meddle: Meddling, when: str
@@ -148,6 +207,12 @@ async def test_what_a_person_asks_for_meanwhile_is_done(
     monkeypatch.setattr(port, when, meddled)
     await farm.work("w1")
     assert asked
+    if (meddle, when) in _CUTS_NOTHING_OFF:
+        assert list(await rows_of(farm, job)) == [0]
+        if when == "split_batch":  # the row that it wrote told it, so that it need not be renewed
+            assert farm.renderer.rendered == [1]
+    if (meddle, when) == (made_urgent, "oldest_waiting"):
+        assert await priorities_of(farm) == {"high"}
     steered = await farm.job(job.id)
     if steered.state is jobs.JobState.PAUSED:
         await control.resume(farm.control(), job.id, by="ada")
@@ -169,6 +234,7 @@ async def finished(farm: MemoryFarm, job: jobs.Job) -> None:
             await farm.clock.advance(20)
 
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+    assert farm.queue.parked == []
     rows = [one.row async for one in farm.table.batches_of(job.id)]
     # Each in exactly one batch.
     assert sorted(frame for row in rows for frame in row.frame_numbers()) == [*job.frame_numbers()]
@@ -206,6 +272,70 @@ async def test_an_answer_that_got_lost_is_asked_for_again(
     assert await farm.queue.depth() == 3
     await finished(farm, job)
     assert Counter(farm.renderer.rendered) == Counter([1, 2, 3, 4, 5])
+
+
+async def test_a_renewal_before_an_answer_that_got_lost_is_asked_for_brings_nothing_back(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker does not know yet that the frames are others', and writes its row."""
+    job = await farm.queued_job("1-5", batch_size=5, cut_for=2)
+    split, lost = farm.table.split_batch, list[object]()
+
+    async def late(*given: Any, **named: Any) -> ports.Versioned[batches.Batch]:
+        written = await split(*given, **named)
+        if not lost:
+            lost.append(written)
+            raise errors.UnavailableError("cut off")
+        return written
+
+    sleep = farm.clock.sleep
+
+    async def patient(seconds: float) -> None:
+        await sleep(25 if seconds == 1 else seconds)  # beyond the next renewal
+
+    monkeypatch.setattr(farm.table, "split_batch", late)
+    monkeypatch.setattr(farm.clock, "sleep", patient)
+    working = asyncio.create_task(farm.work("w1"))
+    async with asyncio.timeout(5):
+        while not lost:  # noqa: ASYNC110 a table sets no event
+            await asyncio.sleep(0.005)
+    await farm.clock.settle()
+    await farm.clock.advance(20)
+    renewed = await farm.batch(job.id)
+    assert (renewed.frames, renewed.lease_until) == ("1-2", at(30) + LEASE)
+    await farm.clock.advance(5)
+
+    assert await asyncio.wait_for(working, 5) is Outcome.DONE
+    await finished(farm, job)
+    assert Counter(farm.renderer.rendered) == Counter([1, 2, 3, 4, 5])
+
+
+async def test_a_split_says_until_when_the_batch_is_held_by_now(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since its last renewal, and not since it was claimed."""
+    job = await farm.queued_job("1-8", batch_size=8, cut_for=2)
+    await farm.queued_job("1", batch_size=1)
+    split, stood = farm.table.split_batch, []
+
+    async def noted(*given: Any, **named: Any) -> ports.Versioned[batches.Batch]:
+        written = await split(*given, **named)
+        stood.append((farm.clock.now(), written.row.lease_until))
+        return written
+
+    monkeypatch.setattr(farm.table, "split_batch", noted)
+    render_frame = farm.renderer.render
+
+    async def others_fall_idle(frame: int, name: str) -> ports.RenderedFrame:
+        if frame == 4:
+            await farm.receive()
+        return await render_frame(frame, name)
+
+    farm.renderer.render = others_fall_idle  # type: ignore[method-assign]
+    await farm.work("w1")
+
+    assert stood == [(at(40), at(30) + LEASE)]
+    await finished(farm, job)
 
 
 async def test_messages_that_were_not_sent_the_sweeper_sends(

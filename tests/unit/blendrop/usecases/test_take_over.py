@@ -1,15 +1,16 @@
 """Is what an earlier job of the same scene and settings has not rendered again?"""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blendrop import errors
-from blendrop.domain import job_settings, jobs
+from blendrop.domain import images, job_settings, jobs
 from blendrop.usecases import control, show
 from tests.doubles.farm import MemoryFarm
-from tests.doubles.renderer import crash
+from tests.doubles.renderer import REPORT, crash
 
 
 @pytest.fixture
@@ -94,6 +95,42 @@ async def test_other_bytes_render_other_frames(farm: MemoryFarm) -> None:
     farm.scene_content = "others"
     _, frames = await rendered(farm, "1-2")
     assert frames == [1, 2]
+
+
+async def test_another_blender_renders_other_frames(farm: MemoryFarm) -> None:
+    """The one that renders counts, to its last digit, and not the one that saved the scene."""
+    await rendered(farm, "1-2")
+    farm.renderer.report = dataclasses.replace(REPORT, blender_version="5.0.2")
+    _, frames = await rendered(farm, "1-2")
+    assert frames == [1, 2]
+
+
+async def test_frames_are_named_as_their_own_job_names_them(farm: MemoryFarm) -> None:
+    """A scene may be called otherwise by now, and its frames after it."""
+    await rendered(farm, "1-2")
+    farm.renderer.report = dataclasses.replace(REPORT, frame_pattern="take_##.png")
+    again, frames = await rendered(farm, "1-3")
+    assert frames == [3]
+    names = ["take_01.png", "take_02.png", "take_03.png"]
+    assert farm.files(again.id) == ["logs", "previews", *names]
+    for beside in ("logs/{}.log", "previews/{}.jpg"):
+        assert all((farm.folder / again.id / beside.format(name)).exists() for name in names)
+
+
+async def test_a_suspicious_frame_stays_one(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at anew, and flagged as it was before."""
+    black = frozenset({images.FrameFlag.ONE_COLOR})
+
+    async def doubtful(*_: object) -> frozenset[images.FrameFlag]:
+        return black
+
+    monkeypatch.setattr(farm.verifier, "verify", doubtful)
+    await rendered(farm, "1")
+    again, frames = await rendered(farm, "1")
+    assert frames == []
+    assert [one.frame for one in (await farm.batch(again.id)).flagged] == [1]
 
 
 async def test_what_failed_or_is_damaged_is_rendered(farm: MemoryFarm) -> None:
