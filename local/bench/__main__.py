@@ -18,7 +18,7 @@ async def main() -> int:
     """Measure, print, and write the page; return 0 if every bound is kept."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round, the page stays as it is")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scenes", default="tiny,medium,heavy,uneven,workbench")
     chosen = parser.parse_args()
     rounds = 1 if chosen.quick else chosen.rounds

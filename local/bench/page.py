@@ -14,12 +14,13 @@ _BEGIN, _END = "<!-- measured: written by make bench -->", "<!-- measured: end -
 _TITLE = "Time for all frames, in times of plain Blender"
 _WAYS = {
     renders.PLAIN: "plain `blender -b -a`",
+    renders.PERSISTENT: "plain, persistent data",
     renders.TUTORIAL: "a process per batch of 5",
     renders.ONE: "1 worker, warm",
     renders.TWO: "2 workers, warm",
     renders.COLD: "1 worker, cold",
 }
-_COLORS = ("#888888", "#bbbbbb", "#c2410c", "#ea8a4c", "#1d4ed8")
+_COLORS = ("#666666", "#999999", "#cccccc", "#c2410c", "#ea8a4c", "#1d4ed8")
 # Times plain Blender, with one warm worker.
 _MOST = {"tiny": 1.05, "medium": 1.0, "heavy": 0.25}
 _MOST_TWO = 1.05  # times one worker: no worse, within what two runs differ by
@@ -136,7 +137,7 @@ def write(figures: Figures, *, page: Path, plot: Path) -> None:
 
 def drawn(figures: Figures) -> str:
     """Return a bar for every way of every scene, in times of plain Blender."""
-    bar, gap, left, wide = 14, 18, 110, 560
+    bar, gap, left, wide = 14, 18, 110, 690
     most = max(
         _median(scene, way) / _median(scene, renders.PLAIN)
         for scene in figures.rendered.values()

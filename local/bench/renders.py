@@ -1,6 +1,7 @@
 """How long does an animation take on this farm, and how long without it? In turn, in one run.
 
 `plain`      one `blender -b -a`
+`persistent` the same with persistent data, which a person has to think of in Blender
 `tutorial`   batches of 5 frames, a process each, one after the other: what a simple farm does
 `1 warm`     this farm, from upload to the last published frame; Blender waits, the scene is new
 `2 warm`     the same with two workers, which share the machine's cores
@@ -22,10 +23,12 @@ from blendrop import errors
 from blendrop.domain import frames, jobs
 from local import blenders, farm, pixel_compare
 
-PLAIN, TUTORIAL, ONE, TWO, COLD = "plain", "tutorial", "1 warm", "2 warm", "1 cold"
-WAYS = (PLAIN, TUTORIAL, ONE, TWO, COLD)
+PLAIN, PERSISTENT, TUTORIAL = "plain", "persistent", "tutorial"
+ONE, TWO, COLD = "1 warm", "2 warm", "1 cold"
+WAYS = (PLAIN, PERSISTENT, TUTORIAL, ONE, TWO, COLD)
 _PLAIN_BLENDER = Path(__file__).parents[1] / "plain_blender.py"
 _TUTORIAL_BATCH = 5
+_KEEP = "import bpy; bpy.context.scene.render.use_persistent_data = True"
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Bench:
             plain = self.folder / "plain"
             measured[name].seconds[PLAIN].append(await self._plain(scene, plain))
             measured[name].frames = count = len(list(plain.iterdir()))
+            kept = await self._plain(scene, self.folder / "persistent", persistent=True)
+            measured[name].seconds[PERSISTENT].append(kept)
             measured[name].seconds[TUTORIAL].append(await self._tutorial(scene, count))
             job = await self._farm(scene, measured[name], ONE)
             difference = _difference(job, self.share / job.id, plain)
@@ -83,10 +88,10 @@ class Bench:
             )
             print(f"{name}: {', '.join(told)} s", flush=True)
 
-    async def _plain(self, scene: Path, folder: Path) -> float:
+    async def _plain(self, scene: Path, folder: Path, *, persistent: bool = False) -> float:
         _emptied(folder)
         began = time.monotonic()
-        await self._blender(scene, folder)
+        await self._blender(scene, folder, persistent=persistent)
         return time.monotonic() - began
 
     async def _tutorial(self, scene: Path, count: int) -> float:
@@ -98,12 +103,16 @@ class Bench:
             await self._blender(scene, folder, first, last)
         return time.monotonic() - began
 
-    async def _blender(self, scene: Path, folder: Path, *between: int) -> None:
+    async def _blender(
+        self, scene: Path, folder: Path, *between: int, persistent: bool = False
+    ) -> None:
         if blenders.is_interpreter(self.program):
-            command = [self.program, str(_PLAIN_BLENDER), str(scene), str(folder)]
-            command += map(str, between)
+            command = [self.program, str(_PLAIN_BLENDER), *["--persistent"] * persistent]
+            command += [str(scene), str(folder), *map(str, between)]
         else:
             command = [self.program, "-b", "--factory-startup", str(scene), "-o", f"{folder}/"]
+            if persistent:
+                command += ["--python-expr", _KEEP]
             if between:
                 command += ["-s", str(between[0]), "-e", str(between[1])]
             command.append("-a")
