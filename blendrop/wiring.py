@@ -205,6 +205,7 @@ def rendering(
     progress: ports.Progress,
     traces: ports.Spans,
     ledger: "Ledger",
+    calls: ports.StorageCalls,
 ) -> "Rendering":
     """Return what rendering batches needs."""
     # Only workers render, and decode images: the functions start without what that takes.
@@ -220,7 +221,7 @@ def rendering(
         queue=store.queue,
         due_jobs=store.due_jobs,
         scenes=scenes,
-        share=frame_folder.FrameFolder(chosen.frame_share),
+        share=frame_folder.FrameFolder(chosen.frame_share, calls),
         renderer=renderer,
         verifier=images,
         previews=images,

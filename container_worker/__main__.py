@@ -88,7 +88,8 @@ async def _work(chosen: settings.WorkerSettings, redactor: Redactor) -> None:
         spans=spans,
     )
     metrics.watch_memory(lambda: renderer.memory)
-    store = wiring.storage(chosen.storage, calls=AllTold(metrics, ledger))
+    calls = AllTold(metrics, ledger)
+    store = wiring.storage(chosen.storage, calls=calls)
     world = wiring.rendering(
         store,
         chosen,
@@ -103,6 +104,7 @@ async def _work(chosen: settings.WorkerSettings, redactor: Redactor) -> None:
         progress=activity,
         traces=spans,
         ledger=ledger,
+        calls=calls,
     )
     heartbeat = Heartbeat(store.workers, activity, clock, seconds=chosen.heartbeat_seconds)
     try:

@@ -125,10 +125,12 @@ class Metrics(ports.StorageCalls):
         for counter in (self.leases_lost, self.redeliveries, self.wasted):
             counter.add(0)
 
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
-        """A request was sent; `operation` is like Put Message, and status 0 means no answer."""
+    def called(
+        self, service: ports.StorageService, operation: str, status: int, count: int = 1
+    ) -> None:
+        """So many requests were sent; `operation` is like Put Message, status 0 means no answer."""
         call = {"service": service, "operation": operation, "status": str(status)}
-        self._storage_calls.add(1, call)
+        self._storage_calls.add(count, call)
 
     def watch_memory(self, memory: Callable[[], int]) -> None:
         """Let the gauge of Blender's memory ask when it is looked at."""
@@ -155,7 +157,9 @@ class AllTold(ports.StorageCalls):
     def __init__(self, *listeners: ports.StorageCalls) -> None:
         self._listeners = listeners
 
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
-        """A request was sent."""
+    def called(
+        self, service: ports.StorageService, operation: str, status: int, count: int = 1
+    ) -> None:
+        """So many requests were sent."""
         for listener in self._listeners:
-            listener.called(service, operation, status)
+            listener.called(service, operation, status, count)

@@ -63,7 +63,7 @@ _BLOB: Mapping[tuple[str, str], str] = {
 
 
 def operation_of(
-    service: ports.StorageService, method: str, url: str, headers: Mapping[str, str]
+    service: ports.HttpService, method: str, url: str, headers: Mapping[str, str]
 ) -> str:
     """Return what a request asks of a service, like Put Message; one that is not known is OTHER."""
     address = urllib.parse.urlsplit(url)
@@ -110,7 +110,7 @@ class CountedTransport(transport.AioHttpTransport):  # type: ignore[misc]  # the
 
     def __init__(
         self,
-        service: ports.StorageService,
+        service: ports.HttpService,
         calls: ports.StorageCalls,
         **bounds: Any,  # noqa: ANN401 the SDK's
     ) -> None:

@@ -112,7 +112,7 @@ class Clients:
         self._stack.push_async_callback(client.close)
         return client
 
-    def _bounds(self, service: ports.StorageService) -> dict[str, Any]:
+    def _bounds(self, service: ports.HttpService) -> dict[str, Any]:
         from blendrop.adapters import azure_calls  # noqa: PLC0415 it loads the network's library
 
         counted = azure_calls.CountedTransport(

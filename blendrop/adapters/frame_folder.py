@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from blendrop import errors
+from blendrop import errors, ports
+from blendrop.adapters.smb_operations import SmbOperations
 
 _UNFINISHED = ".part-"  # and some letters: half copied files
 _COPIED_AT_ONCE = 1024 * 1024  # bytes
@@ -30,15 +31,22 @@ _REMEDIES = {
 }
 
 
+_NOBODY = ports.StorageCalls()
+
+
 class FrameFolder:
     """Carries out `ports.FrameShare`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, calls: ports.StorageCalls = _NOBODY) -> None:
         self._root = root
+        self._smb = SmbOperations(calls)
 
     async def frames_done(self, job_id: str, names: Collection[str]) -> set[str]:
         """Return those of `names` that stand in the job's folder."""
-        return await asyncio.to_thread(self._frames_done, job_id, names)
+        standing = await asyncio.to_thread(self._frames_done, job_id, names)
+        self._smb.looked()
+        self._smb.listed()
+        return standing
 
     def _frames_done(self, job_id: str, names: Collection[str]) -> set[str]:
         with self._working("look for frames"):
@@ -58,29 +66,46 @@ class FrameFolder:
             UnavailableError: the share is full, read-only or away; nothing stands there.
             FrameError: the worker's own disk does not have the file.
         """
-        return await asyncio.to_thread(self._publish, job_id, file, name)
+        published, size = await asyncio.to_thread(self._publish, job_id, file, name)
+        self._smb.went_to(name)
+        self._smb.looked()
+        if size is not None:
+            self._smb.wrote(size)
+            # Azure Files has no hard links: one is tried, and after a look the file is renamed.
+            self._smb.looked()
+            self._smb.changed(2)
+            self._smb.changed()  # what is left of the copy is removed
+        return published
 
-    def _publish(self, job_id: str, file: Path, name: str) -> bool:
+    def _publish(self, job_id: str, file: Path, name: str) -> tuple[bool, int | None]:
+        """Tell whether it was published, and how many bytes were copied, if any were."""
         with self._working(f"publish {name}"):
             final = self._inside(job_id, name)
             if final.exists():
-                return False
-            with self._copied(file, final.parent) as unfinished:
-                return _named(unfinished, final)
+                return False, None
+            with self._copied(file, final.parent) as (unfinished, size):
+                return _named(unfinished, final), size
 
     async def keep(self, job_id: str, file: Path, name: str) -> None:
         """Copy a file that goes with a frame (an extra output) to `name` below the job's folder."""
-        await asyncio.to_thread(self._keep, job_id, file, name)
+        size = await asyncio.to_thread(self._keep, job_id, file, name)
+        self._smb.went_to(name)
+        self._smb.wrote(size)
+        self._smb.changed(2)  # it gets its name, and what is left of the copy is removed
 
-    def _keep(self, job_id: str, file: Path, name: str) -> None:
+    def _keep(self, job_id: str, file: Path, name: str) -> int:
+        """Return how many bytes were copied."""
         with self._working(f"keep {name}"):
             final = self._inside(job_id, name)
-            with self._copied(file, final.parent) as unfinished:
+            with self._copied(file, final.parent) as (unfinished, size):
                 unfinished.replace(final)
+        return size
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:
         """Write a frame's log to `name` below the job's folder, in place of an older one."""
         await asyncio.to_thread(self._keep_log, job_id, name, text)
+        self._smb.went_to(name)
+        self._smb.wrote(len(text))
 
     def _keep_log(self, job_id: str, name: str, text: str) -> None:
         with self._working(f"keep {name}"):
@@ -98,7 +123,9 @@ class FrameFolder:
 
     async def file(self, job_id: str, name: str) -> Path:
         """Return the path of a file below the job's folder, for reading. Raises NotFoundError."""
-        return await asyncio.to_thread(self._file, job_id, name)
+        found = await asyncio.to_thread(self._file, job_id, name)
+        self._smb.looked(3 + name.count("/"))
+        return found
 
     def _file(self, job_id: str, name: str) -> Path:
         with self._working(f"read {name}"):
@@ -153,15 +180,16 @@ class FrameFolder:
         return folder / last
 
     @contextlib.contextmanager
-    def _copied(self, file: Path, folder: Path) -> Iterator[Path]:
-        """Give a whole copy on the share, under a name that is nobody's; it does not stay."""
+    def _copied(self, file: Path, folder: Path) -> Iterator[tuple[Path, int]]:
+        """Give a whole copy on the share, and its size in bytes; its name does not stay."""
         copy = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
             with self._source(file) as source, copy.open("xb") as target:
                 shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
                 target.flush()
                 os.fsync(target.fileno())  # a name must never stand for a half file
-            yield copy
+                size = target.tell()
+            yield copy, size
         finally:
             with contextlib.suppress(OSError):  # the share may be away; it is cleared later
                 copy.unlink()

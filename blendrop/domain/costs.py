@@ -14,10 +14,13 @@ from blendrop.domain import batches, usage
 
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 300.0  # of a worker for a frame, while nothing is known
 _USUAL = usage.Machine(cpus=4, memory_gib=8)  # of a worker, before one was seen
+# Classes of operations for which blendrop/prices.json has no price, and a farm may give its own.
+_UNLISTED = frozenset({"file_write", "file_read", "file_other"})
+_OPERATIONS = 10_000  # that Azure's prices are for
 _CARDS = ("T4", "A100")  # whose seconds Container Apps has a price for
 # What no process of ours can count for a job.
 _NEVER_COUNTED = (
-    "operations and capacity of the frame share",
+    "capacity of the frame share",
     "time of the functions",
     "capacity of scenes and rows",
     "traffic",
@@ -63,11 +66,12 @@ class PriceTable(pydantic.BaseModel):
         currency = given.pop("currency", self.currency)
         known = dict(self.prices) if currency == self.currency else {}
         own = pydantic.TypeAdapter(dict[str, pydantic.NonNegativeFloat]).validate_python(given)
-        if unknown := sorted(set(own) - {*self.prices, *_gpu_names(), "worker_hour"}):
+        if unknown := sorted(set(own) - {*self.prices, *_UNLISTED, *_gpu_names(), "worker_hour"}):
             raise ValueError(f"there is no price {unknown[0]}; see docs/cost.md")
         worker_hour = own.pop("worker_hour", self.worker_hour)
         for name, price in own.items():
-            per = self.prices[name].per if name in self.prices else 1
+            unlisted = _OPERATIONS if name in _UNLISTED else 1
+            per = self.prices[name].per if name in self.prices else unlisted
             known[name] = Price(price=price, per=per, source="the farm's own setting")
         return PriceTable(
             currency=currency,

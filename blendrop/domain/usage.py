@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pydantic
 
-# How the account bills its operations (Azure's pricing pages of blobs, queues and tables): each
-# class has a price in blendrop/prices.json. Deleting a blob is free, and in no class.
+# How the accounts bill their operations (Azure's pricing pages of blobs, queues and tables, and
+# Microsoft Learn, "Understand Azure Files billing"). Deleting a blob is free, and in no class.
 _CLASSES: Mapping[tuple[str, str], str] = {
     ("queue", "Put Message"): "queue_class_1",
     ("queue", "Update Message"): "queue_class_1",
@@ -39,6 +39,12 @@ _CLASSES: Mapping[tuple[str, str], str] = {
     ("blob", "Get Blob Properties"): "blob_other",
     ("blob", "Get Container Properties"): "blob_other",
     ("blob", "Get User Delegation Key"): "blob_other",
+    ("file", "Create"): "file_write",
+    ("file", "SetInfo"): "file_write",
+    ("file", "Write"): "file_write",
+    ("file", "QueryDirectory"): "file_read",
+    ("file", "QueryInfo"): "file_read",
+    ("file", "Close"): "file_other",
 }
 _FREE = frozenset({("blob", "Delete Blob"), ("blob", "Delete Container")})
 _ROWS_AT_ONCE = 100  # in a transaction

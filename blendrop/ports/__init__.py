@@ -25,7 +25,7 @@ from blendrop.ports.tables import (
     Versioned,
     WorkerTable,
 )
-from blendrop.ports.telling import Progress, Span, Spans, StorageCalls, StorageService
+from blendrop.ports.telling import HttpService, Progress, Span, Spans, StorageCalls, StorageService
 from blendrop.ports.webhooks import Webhooks
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "DueJobs",
     "ExtraFile",
     "FrameShare",
+    "HttpService",
     "ImageVerifier",
     "JobTable",
     "KnownRequest",

@@ -53,17 +53,18 @@ class Progress:
         """The message was carried out or left; `idle`: the worker holds nothing more."""
 
 
-StorageService = Literal["blob", "queue", "table"]
+HttpService = Literal["blob", "queue", "table"]
+StorageService = HttpService | Literal["file"]
 
 
 class StorageCalls:
-    """Who is told of every request that goes to the storage account. This one does not listen.
+    """Who is told of every request that goes to the storage accounts. This one does not listen.
 
     Calls are made in the midst of everything: they must return at once, and never raise.
     """
 
-    def called(self, service: StorageService, operation: str, status: int) -> None:
-        """A request was sent; `operation` is like Put Message, and status 0 means no answer."""
+    def called(self, service: StorageService, operation: str, status: int, count: int = 1) -> None:
+        """So many requests were sent; `operation` is like Put Message, status 0 means no answer."""
 
 
 class Span:

@@ -44,10 +44,16 @@ class Ledger(ports.StorageCalls):
         self._held: set[tuple[str, int]] = set()
         self._last: tuple[str, int] | None = None
 
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:  # noqa: ARG002 billed all the same
-        """Count a call, in the class in which it is billed."""
+    def called(
+        self,
+        service: ports.StorageService,
+        operation: str,
+        status: int,  # noqa: ARG002 billed all the same
+        count: int = 1,
+    ) -> None:
+        """Count calls, in the class in which it is billed."""
         if kind := usage.billed_as(service, operation):
-            self._calls[kind] += 1
+            self._calls[kind] += count
 
     def warm(self) -> None:
         """What has passed was needed to start, and is not waiting."""

@@ -84,10 +84,12 @@ class Both(ports.StorageCalls):
     def __init__(self, *listeners: ports.StorageCalls) -> None:
         self._listeners = listeners
 
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
+    def called(
+        self, service: ports.StorageService, operation: str, status: int, count: int = 1
+    ) -> None:
         """Pass it on."""
         for one in self._listeners:
-            one.called(service, operation, status)
+            one.called(service, operation, status, count)
 
 
 class NotAtOnce(ScriptedRenderer):

@@ -230,7 +230,7 @@ async def test_a_call_without_an_answer_counts_each_time_it_is_tried() -> None:
     ],
 )
 def test_operations_have_their_own_names(
-    service: ports.StorageService, method: str, url: str, expected: str
+    service: ports.HttpService, method: str, url: str, expected: str
 ) -> None:
     """With the account in the host's name, as in Azure; what is not known is not guessed."""
     assert azure_calls.operation_of(service, method, url, {}) == expected

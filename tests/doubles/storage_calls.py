@@ -11,9 +11,11 @@ class CountedCalls(ports.StorageCalls):
     def __init__(self) -> None:
         self.made: collections.Counter[tuple[str, str, int]] = collections.Counter()
 
-    def called(self, service: ports.StorageService, operation: str, status: int) -> None:
+    def called(
+        self, service: ports.StorageService, operation: str, status: int, count: int = 1
+    ) -> None:
         """Count."""
-        self.made[service, operation, status] += 1
+        self.made[service, operation, status] += count
 
     def taken(self) -> dict[tuple[str, str, int], int]:
         """Return the calls by service, operation and status, and begin anew."""

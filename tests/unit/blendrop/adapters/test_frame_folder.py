@@ -3,12 +3,14 @@
 import asyncio
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from blendrop import errors
 from blendrop.adapters.frame_folder import FrameFolder
+from tests.doubles.storage_calls import CountedCalls
 
 JOB = "shot-0123456789ab"
 
@@ -205,3 +207,39 @@ def _fail(code: int) -> object:
         raise OSError(code, os.strerror(code))
 
     return fail
+
+
+async def test_what_a_frame_costs_in_operations_is_told(root: Path, image: Path) -> None:
+    """As Azure Files bills them: for the look, the copy of each megabyte, and each name."""
+    calls = CountedCalls()
+    share = FrameFolder(root, calls)
+    image.write_bytes(bytes(2 * 2**20 + 1))
+
+    await share.publish(JOB, image, "shot_0001.png")
+    published = calls.taken()
+    assert not await share.publish(JOB, image, "shot_0001.png")
+    stands = calls.taken()
+    await share.keep_log(JOB, "logs/shot_0001.png.log", "x")
+    logged = calls.taken()
+    await share.frames_done(JOB, ["shot_0001.png"])
+    looked = calls.taken()
+
+    def told(create: int, close: int, **others: int) -> dict[tuple[str, str, int], int]:
+        counts = {"Create": create, "Close": close, **others}
+        return {("file", operation, 200): count for operation, count in counts.items()}
+
+    assert published == told(10, 10, QueryInfo=5, Write=3, SetInfo=3)
+    assert stands == told(5, 5, QueryInfo=4)
+    assert logged == told(7, 7, QueryInfo=4, Write=1)
+    assert looked == told(2, 2, QueryInfo=1, QueryDirectory=2)
+
+
+async def test_what_failed_is_not_told(root: Path, image: Path) -> None:
+    """Nobody knows how far it came."""
+    calls = CountedCalls()
+    shutil.rmtree(root)
+
+    with pytest.raises(errors.UnavailableError):
+        await FrameFolder(root, calls).publish(JOB, image, "shot_0001.png")
+
+    assert calls.taken() == {}

@@ -30,7 +30,7 @@ def test_a_job_costs_what_its_workers_used() -> None:
     assert (cost.so_far, cost.currency) == (0.12836, "USD")
     assert cost.per_frame == pytest.approx(0.12836 / 50, abs=1e-6)
     assert cost.projected == pytest.approx(0.12836 * 4)
-    assert "operations and capacity of the frame share" in cost.lacks
+    assert "capacity of the frame share" in cost.lacks
 
 
 def test_what_workers_needed_to_start_is_not_taken_to_happen_again() -> None:
@@ -103,6 +103,16 @@ def test_a_farm_has_prices_of_its_own() -> None:
         "the price of worker_hour"
     )
     assert costs.band(unknown, frame_count=1) is None
+
+
+def test_operations_of_the_frame_share_count_once_they_have_a_price() -> None:
+    """Blendrop knows none; until the farm gives one, they are named as lacking."""
+    used = MACHINE.used_for(0, {"file_write": 20_000})
+    lacking = costs.of_job(PRICES, used, idle_seconds=0, done=1, left=0)
+    own = PRICES.overridden('{"file_write": 0.06}')
+
+    assert (lacking.so_far, lacking.lacks[0]) == (0, "the price of file_write")
+    assert costs.of_job(own, used, idle_seconds=0, done=1, left=0).so_far == 0.12
 
 
 @pytest.mark.parametrize(
