@@ -15,8 +15,9 @@ from azure.storage import blob
 from azure.storage.blob import aio
 
 from tests.doubles import contract_farm, contract_faults
-from tests.doubles.command_line import CommandLine, until
+from tests.doubles.command_line import CommandLine
 from tests.doubles.contract_farm import ContractFarm
+from tests.doubles.waiting import until
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = 120

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +40,3 @@ class CommandLine:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds in the farm or in a folder."""
-    async with asyncio.timeout(15):
-        while not holds():  # noqa: ASYNC110 another process brings it about
-            await asyncio.sleep(0.02)

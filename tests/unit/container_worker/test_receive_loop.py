@@ -13,6 +13,7 @@ from blendrop.domain import batches, jobs
 from container_worker.receive_loop import Stopping, run
 from tests.doubles.farm import LEASE, MemoryFarm
 from tests.doubles.renderer import TimedRenderer, crash
+from tests.doubles.waiting import until
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def test_a_job_of_many_batches_says_nothing_about_the_worker(farm: MemoryF
     job = await farm.queued_job("1-4", batch_size=1)
     stopping = Stopping()
     working = asyncio.create_task(work(farm, stopping))
-    await until(lambda: farm.renderer.rendered == [1, 2, 3, 4])
+    await settled(lambda: farm.renderer.rendered == [1, 2, 3, 4])
     stopping.request()
     await asyncio.wait_for(working, 5)
     assert [(await farm.batch(job.id, number)).attempt for number in range(4)] == [1] * 4
@@ -94,9 +95,9 @@ async def test_a_worker_with_a_long_frame_is_not_idle(farm: MemoryFarm) -> None:
     farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: 100})
     await farm.queued_job("1")
     working = asyncio.create_task(work(farm, Stopping(), idle=60))
-    await until(lambda: renderer.begun == [1])
+    await settled(lambda: renderer.begun == [1])
     await farm.clock.advance(100)
-    await until(lambda: farm.renderer.rendered == [1])
+    await settled(lambda: farm.renderer.rendered == [1])
     await farm.clock.advance(50)
     await asyncio.sleep(0.05)
     assert not working.done()
@@ -154,12 +155,10 @@ async def test_after_the_grace_the_frame_in_hand_is_given_up(farm: MemoryFarm) -
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Return when something holds, which a moment is enough for."""
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 doubles set no event
-            await asyncio.sleep(0.005)
-    await asyncio.sleep(0.05)  # and what follows from it has begun
+async def settled(holds: Callable[[], bool]) -> None:
+    """Return once something holds, and what follows from it has begun."""
+    await until(holds)
+    await asyncio.sleep(0.05)
 
 
 def received(farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -178,9 +177,9 @@ def received(farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def nearly_through(farm: MemoryFarm, renderer: TimedRenderer, last: int) -> None:
     """Let a batch of two frames, ten seconds each, come close to the end of its last."""
-    await until(lambda: renderer.begun[-1:] == [last - 1])
+    await settled(lambda: renderer.begun[-1:] == [last - 1])
     await farm.clock.advance(10)
-    await until(lambda: renderer.begun[-1:] == [last])
+    await settled(lambda: renderer.begun[-1:] == [last])
     await farm.clock.advance(7.9)
 
 
@@ -204,7 +203,7 @@ async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
     await asyncio.sleep(0.05)
     assert len(found) == 1
     await farm.clock.advance(0.2)
-    await until(lambda: len(found) == 2)
+    await settled(lambda: len(found) == 2)
     assert (await farm.batch(job.id, 1)).attempt == 0
 
     await farm.clock.advance(2)
@@ -213,7 +212,7 @@ async def test_the_next_message_is_received_as_the_last_frame_is_about_to_end(
     await asyncio.sleep(0.05)
     assert len(found) == 2  # the row of the first does not say yet that it is over
     written.set()
-    await until(lambda: len(found) == 3)
+    await settled(lambda: len(found) == 3)
     stopping.request()
     await farm.clock.advance(2)
     await asyncio.wait_for(working, 5)

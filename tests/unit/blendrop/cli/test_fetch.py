@@ -9,8 +9,9 @@ import pytest
 
 from blendrop.cli import fetch_record
 from tests.doubles import contract_farm, contract_faults, png_image
-from tests.doubles.command_line import CommandLine, until
+from tests.doubles.command_line import CommandLine
 from tests.doubles.contract_farm import FAILURE, JOB, ContractFarm
+from tests.doubles.waiting import until
 
 IMAGE = "GET /api/jobs/[^/]+/frames/"
 

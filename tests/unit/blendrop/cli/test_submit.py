@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from tests.doubles import contract_faults
-from tests.doubles.command_line import CommandLine, until
+from tests.doubles.command_line import CommandLine
 from tests.doubles.contract_farm import JOB, ContractFarm
+from tests.doubles.waiting import until
 
 PUT_BLOCK = "PUT .*comp=block&"
 COMMIT = "PUT .*comp=blocklist"

@@ -16,19 +16,13 @@ from blendrop.usecases.render import Outcome
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.farm import LEASE, MemoryFarm, OneScene
 from tests.doubles.renderer import TimedRenderer, TrustingVerifier, crash
+from tests.doubles.waiting import until
 
 
 @pytest.fixture
 def farm(tmp_path: Path) -> MemoryFarm:
     """Return an empty farm."""
     return MemoryFarm(tmp_path / "share")
-
-
-async def until(holds: object) -> None:
-    """Return when something holds, which a moment is enough for."""
-    async with asyncio.timeout(5):
-        while not holds():  # type: ignore[operator]  # noqa: ASYNC110 doubles set no event
-            await asyncio.sleep(0.005)
 
 
 @dataclasses.dataclass
@@ -588,8 +582,12 @@ async def test_the_next_message_is_asked_for_shortly_before_the_last_frame_ends(
     working = asyncio.create_task(
         render.attend(world, await farm.receive(), since=farm.clock.elapsed(), stage=stage)
     )
+
+    async def begun(frame: int) -> None:
+        await until(lambda: renderer.begun[-1:] == [frame])
+
     for frame, seconds in ((1, 4), (2, 10)):
-        await until(lambda frame=frame: renderer.begun[-1:] == [frame])
+        await begun(frame)
         await farm.clock.advance(seconds - 0.5)
         assert not stage.nearly_through.is_set()
         await farm.clock.advance(0.5)

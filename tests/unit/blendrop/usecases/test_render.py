@@ -14,6 +14,7 @@ from blendrop.usecases import render
 from blendrop.usecases.render import Outcome
 from tests.doubles.farm import LEASE, MemoryFarm
 from tests.doubles.renderer import REPORT, ScriptedRenderer, crash
+from tests.doubles.waiting import until
 
 
 @pytest.fixture
@@ -598,9 +599,7 @@ async def test_a_full_share_is_waited_for_with_the_reason_on_the_row(
 
     monkeypatch.setattr(farm.share, "publish", refused)
     working = asyncio.create_task(farm.work())
-    async with asyncio.timeout(5):
-        while not tries:  # noqa: ASYNC110 a folder sets no event
-            await asyncio.sleep(0.01)
+    await until(lambda: tries)
     await farm.clock.advance(100)
     assert tries == [0, 1, 3, 7, 15, 31, 61, 91]
 

@@ -17,6 +17,7 @@ from blendrop.usecases.render import Outcome
 from tests.doubles.clock import START
 from tests.doubles.farm import LEASE, MemoryFarm
 from tests.doubles.renderer import crash
+from tests.doubles.waiting import until
 
 
 @pytest.fixture
@@ -296,9 +297,7 @@ async def test_a_renewal_before_an_answer_that_got_lost_is_asked_for_brings_noth
     monkeypatch.setattr(farm.table, "split_batch", late)
     monkeypatch.setattr(farm.clock, "sleep", patient)
     working = asyncio.create_task(farm.work("w1"))
-    async with asyncio.timeout(5):
-        while not lost:  # noqa: ASYNC110 a table sets no event
-            await asyncio.sleep(0.005)
+    await until(lambda: lost)
     await farm.clock.settle()
     await farm.clock.advance(20)
     renewed = await farm.batch(job.id)
