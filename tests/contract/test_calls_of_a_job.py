@@ -28,6 +28,7 @@ from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.ledger import Ledger
 from blendrop.usecases.render_frames import Rendering
 from container_worker import receive_loop
+from container_worker.metrics import AllTold
 from container_worker.scene_cache import SceneCache
 from tests.doubles.blend_file import head
 from tests.doubles.farm import MACHINE
@@ -76,20 +77,6 @@ RENDERED = {
 }
 # Both together, of queues and tables alone:
 PER_FRAME = {8: 0.85, 50: 0.30}
-
-
-class Both(ports.StorageCalls):
-    """Tells two of the same calls."""
-
-    def __init__(self, *listeners: ports.StorageCalls) -> None:
-        self._listeners = listeners
-
-    def called(
-        self, service: ports.StorageService, operation: str, status: int, count: int = 1
-    ) -> None:
-        """Pass it on."""
-        for one in self._listeners:
-            one.called(service, operation, status, count)
 
 
 class NotAtOnce(ScriptedRenderer):
@@ -142,7 +129,7 @@ async def account(
 ) -> AsyncIterator[Account]:
     """Return a new one."""
     calls, ledger = CountedCalls(), Ledger(MACHINE, system_clock.SystemClock())
-    clients = Clients(connection_string=storage_account, calls=Both(calls, ledger))
+    clients = Clients(connection_string=storage_account, calls=AllTold(calls, ledger))
     name, poison = queue_names
     queues: dict[priorities.Priority, str] = {"normal": name, "high": f"{name}-high"}
     yield Account(
