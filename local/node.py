@@ -31,11 +31,15 @@ def program() -> str:
 
 
 def install(package: Path) -> None:
-    """Install what a folder's package-lock.json names into its node_modules.
+    """Install what a folder's package-lock.json names into its node_modules, unless it is there.
 
     Raises:
         UnavailableError: it cannot be had.
     """
+    lock, installed = package / "package-lock.json", package / "node_modules/.package-lock.json"
+    # npm writes it when it is through.
+    if installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
     npm = shutil.which("npm")
     command = [npm] if npm and shutil.which("node") else _own_npm()
     path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -52,8 +52,7 @@ def analyzed(queries: Mapping[str, str]) -> dict[str, list[str]]:
         UnavailableError: it cannot be installed.
         CalledProcessError: it fails.
     """
-    if not (_PACKAGE / "node_modules").is_dir():
-        node.install(_PACKAGE)
+    node.install(_PACKAGE)
     asked = json.dumps({"tables": TABLES, "queries": dict(queries)})
     answer = subprocess.run(
         [node.program(), _ANALYZER],
