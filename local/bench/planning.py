@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Measured:
     @property
     def count(self) -> int:
         """How many batches there are."""
-        return -(-self.frames // BATCH_SIZE)
+        return _batches(self.frames)
 
     def told(self) -> str:
         """Return it for people."""
@@ -64,28 +65,32 @@ class Measured:
 async def measured(folder: Path, *, rounds: int) -> list[Measured]:
     """Return what was measured, for each number of frames. Raises UnavailableError."""
     plan = farm.Plan(folder=folder, share=folder / "frames", blenders={"5.0": "none"}, workers=0)
-    every: list[list[Measured]] = [[] for _ in FRAMES]
+    rows: list[list[Measured]] = []
     async with farm.running(plan) as running:
 
         async def measure() -> None:
             scene = await _upload(running)
-            for _ in range(rounds):
-                for count, measured in zip(FRAMES, every, strict=True):
-                    measured.append(await _round(running, scene, count))
+            rows.extend(
+                [[await _round(running, scene, count) for count in FRAMES] for _ in range(rounds)]
+            )
 
         await running.beside(measure())
-    return [_median(some) for some in every]
+    return [_median(some) for some in zip(*rows, strict=True)]
 
 
-def _median(some: list[Measured]) -> Measured:
-    rows = map(dataclasses.astuple, some)
-    return Measured(some[0].frames, *map(statistics.median, list(zip(*rows, strict=True))[1:]))
+def _median(some: Sequence[Measured]) -> Measured:
+    _, *columns = zip(*map(dataclasses.astuple, some), strict=True)
+    return Measured(some[0].frames, *map(statistics.median, columns))
+
+
+def _batches(count: int) -> int:
+    return -(-count // BATCH_SIZE)
 
 
 async def _round(running: farm.Farm, scene: str, count: int) -> Measured:
     wanted = {"frames": f"1-{count}", "batch_size": BATCH_SIZE}
     accepted, waited, planned = await _submit(running, scene, wanted)
-    alone = await _enqueue(running, -(-count // BATCH_SIZE))
+    alone = await _enqueue(running, _batches(count))
     return Measured(count, accepted, waited, planned, alone, share=alone / planned)
 
 
@@ -110,10 +115,10 @@ async def _submit(
         answered = time.monotonic()
     if answer.status != 202:
         raise errors.UnavailableError(f"the API answered {answer.status}: {text}")
-    store = wiring.storage(_connection(running))
     job = json.loads(text)["job"]
     if job["state"] == "queued":
         return answered - began, 0.0, answered - began
+    store = wiring.storage(_connection(running))
     due = store.clients.queues.get_queue_client(settings.DUE_JOBS_QUEUE)
     while await due.peek_messages():  # noqa: ASYNC110 a queue
         await asyncio.sleep(0.02)
