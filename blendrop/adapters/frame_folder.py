@@ -29,8 +29,6 @@ _REMEDIES = {
     errno.EACCES: "Give the worker's user the right to write there",
     errno.EPERM: "Give the worker's user the right to write there",
 }
-
-
 _NOBODY = ports.StorageCalls()
 
 
@@ -73,8 +71,7 @@ class FrameFolder:
             self._smb.wrote(size)
             # Azure Files has no hard links: one is tried, and after a look the file is renamed.
             self._smb.looked()
-            self._smb.changed(2)
-            self._smb.changed()  # what is left of the copy is removed
+            self._smb.changed(3)  # the third removes what is left of the copy
         return published
 
     def _publish(self, job_id: str, file: Path, name: str) -> tuple[bool, int | None]:

@@ -1,8 +1,8 @@
 """What do deeds on the frame share come to, in the operations that Azure Files bills?
 
 Nobody but the kernel sees what it sends over SMB. This is what each deed takes by the protocol,
-were nothing cached and nothing sent twice: about, and rather too many than too few. A deed that
-failed is not counted.
+were nothing cached and nothing sent twice: about, and rather too many than too few. Not counted are
+a deed that failed, and what is read of an earlier job's frames to take them over.
 """
 
 import collections

@@ -14,9 +14,9 @@ from blendrop.domain import batches, usage
 
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 300.0  # of a worker for a frame, while nothing is known
 _USUAL = usage.Machine(cpus=4, memory_gib=8)  # of a worker, before one was seen
-# Classes of operations for which blendrop/prices.json has no price, and a farm may give its own.
-_UNLISTED = frozenset({"file_write", "file_read", "file_other"})
-_OPERATIONS = 10_000  # that Azure's prices are for
+# Classes of operations for which blendrop/prices.json has no price and a farm may give its own, and
+# for how many operations that is.
+_UNLISTED = dict.fromkeys(("file_write", "file_read", "file_other"), 10_000)
 _CARDS = ("T4", "A100")  # whose seconds Container Apps has a price for
 # What no process of ours can count for a job.
 _NEVER_COUNTED = (
@@ -70,8 +70,7 @@ class PriceTable(pydantic.BaseModel):
             raise ValueError(f"there is no price {unknown[0]}; see docs/cost.md")
         worker_hour = own.pop("worker_hour", self.worker_hour)
         for name, price in own.items():
-            unlisted = _OPERATIONS if name in _UNLISTED else 1
-            per = self.prices[name].per if name in self.prices else unlisted
+            per = self.prices[name].per if name in self.prices else _UNLISTED.get(name, 1)
             known[name] = Price(price=price, per=per, source="the farm's own setting")
         return PriceTable(
             currency=currency,

@@ -51,7 +51,7 @@ class Ledger(ports.StorageCalls):
         status: int,  # noqa: ARG002 billed all the same
         count: int = 1,
     ) -> None:
-        """Count calls, in the class in which it is billed."""
+        """Count calls, in the class that they are billed in."""
         if kind := usage.billed_as(service, operation):
             self._calls[kind] += count
 
