@@ -23,6 +23,7 @@ from container_worker.heartbeat import Heartbeat
 from container_worker.metrics import AllTold, Metrics
 from container_worker.receive_loop import Stopping, run
 from container_worker.scene_cache import SceneCache
+from container_worker.shared_cores import SharedCores
 
 log = structlog.stdlib.get_logger("container_worker")
 
@@ -106,6 +107,12 @@ async def _work(chosen: settings.WorkerSettings, redactor: Redactor) -> None:
         ledger=ledger,
         calls=calls,
     )
+    cores = SharedCores(
+        chosen.scratch / "machine",
+        worker.name,
+        cores=worker.cpus,
+        used=lambda: renderer.cores_used,
+    )
     heartbeat = Heartbeat(store.workers, activity, clock, seconds=chosen.heartbeat_seconds)
     try:
         async with (
@@ -120,14 +127,16 @@ async def _work(chosen: settings.WorkerSettings, redactor: Redactor) -> None:
             ledger.warm()
             activity.ready()
             log.info("worker_ready", blenders=list(chosen.commands()))
-            await run(
-                world,
-                stopping,
-                poll_seconds=chosen.poll_seconds,
-                idle_seconds=chosen.idle_seconds,
-                grace_seconds=chosen.stop_grace_seconds,
-                failed_jobs=chosen.failed_jobs,
-            )
+            async with cores.told():
+                await run(
+                    world,
+                    stopping,
+                    cores,
+                    poll_seconds=chosen.poll_seconds,
+                    idle_seconds=chosen.idle_seconds,
+                    grace_seconds=chosen.stop_grace_seconds,
+                    failed_jobs=chosen.failed_jobs,
+                )
     finally:
         await renderer.close()
         await store.clients.close()

@@ -8,6 +8,7 @@ from blendrop.domain import batches, workers
 from blendrop.usecases import render
 from container_worker.metrics import Metrics
 
+_FREE = frozenset({workers.WorkerState.IDLE, workers.WorkerState.STANDBY})
 _SOON, _LATEST = 5, 3600  # seconds until somebody should ask again
 
 
@@ -38,7 +39,7 @@ class Activity(ports.Progress):
 
     def retry_after(self) -> int:
         """Return in how many seconds the worker may be idle; 0: it is."""
-        if self._worker.state is workers.WorkerState.IDLE:
+        if self._worker.state in _FREE:
             return 0
         batch = self._worker.rendering
         if batch is None or not self._frame_seconds:
@@ -119,6 +120,14 @@ class Activity(ports.Progress):
         """The world is away, and is tried again and again; empty: it is back."""
         if reason != self._worker.waits_for:
             self._worker = self._worker.model_copy(update={"waits_for": reason})
+
+    def standing_by(self, reason: str) -> None:
+        """It takes no message, for others use the cores it shares with them; empty: it does."""
+        state = self._worker.state
+        if reason and state in _FREE:
+            self._enter(workers.WorkerState.STANDBY, waits_for=reason)
+        elif state is workers.WorkerState.STANDBY:
+            self._enter(workers.WorkerState.IDLE, waits_for="")
 
     def lease_renewed(self) -> None:
         """The batch stays this worker's for another lease."""

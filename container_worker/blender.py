@@ -79,6 +79,7 @@ class Blender:
         self._log_from = 0
         self._bounds = bounds
         self._peak = 0  # bytes
+        self._followers: list[int] = []  # what it started, when that was last looked for
         self._over_memory = False
         self._killed_for_memory = processes.killed_for_memory()
         self._watching = asyncio.create_task(self._watch_memory())
@@ -132,6 +133,10 @@ class Blender:
     def pid(self) -> int:
         """The process, which leads a group of its own."""
         return self._process.pid
+
+    def cpu_seconds(self) -> float:
+        """Return the seconds of CPU that it and what it started have taken; 0: unknown."""
+        return processes.cpu_seconds(self._process.pid, *self._followers)
 
     async def load(
         self, scene_file: Path, settings: Mapping[str, object], *, persistent_data: bool = True
@@ -317,13 +322,12 @@ class Blender:
         Watched rather than limited by the kernel: RLIMIT_AS counts address space, of which Blender
         and graphics drivers reserve far more than they use.
         """
-        followers: list[int] = []
         for look in itertools.count():
             if sys.platform != "linux":
                 return
             if look % _LOOKS_PER_SEARCH == 0:  # it reads a file for each thread of Blender
-                followers = [*processes.descendants(self._process.pid)]
-            self.memory = processes.memory(self._process.pid, *followers)
+                self._followers = [*processes.descendants(self._process.pid)]
+            self.memory = processes.memory(self._process.pid, *self._followers)
             self._peak = max(self._peak, self.memory)
             if self._bounds.memory_bytes and self._peak > self._bounds.memory_bytes:
                 self._over_memory = True

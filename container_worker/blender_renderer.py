@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,21 @@ log = structlog.stdlib.get_logger(__name__)
 
 _NOBODY = ports.Progress()
 _UNTRACED = ports.Spans()
+_MEASURED = 5.0  # seconds of rendering, before they say how many cores that takes
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
+
+
+@dataclass
+class _Took:
+    """What the frames of a scene took in all since it was opened; seconds."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def add(self, seconds: float, cpu: float) -> None:
+        """One more frame took that."""
+        self.seconds += seconds
+        self.cpu += cpu
 
 
 class BlenderRenderer:
@@ -46,6 +61,7 @@ class BlenderRenderer:
         self._open: tuple[Path, job_settings.JobSettings] | None = None
         self._report: ports.SceneReport | None = None
         self._log = ""
+        self._took = _Took()
 
     async def warm_up(self) -> None:
         """Start the newest Blender, so that the first scene does not wait for it.
@@ -83,7 +99,7 @@ class BlenderRenderer:
             finally:
                 self._log = blender.last_log()
         self._progress.scene_opened(seconds=time.monotonic() - began)
-        self._report, self._open = _report(loaded), asked
+        self._report, self._open, self._took = _report(loaded), asked, _Took()
         log.info(
             "scene_opened",
             blender=self._report.blender_version,
@@ -103,6 +119,7 @@ class BlenderRenderer:
             shutil.rmtree(output, ignore_errors=True)
             output.mkdir(parents=True)
         to = output / name
+        began, cpu = time.monotonic(), self._blender.cpu_seconds()
         try:
             rendered = await self._blender.render(frame, to)
         except errors.SceneError:
@@ -115,6 +132,7 @@ class BlenderRenderer:
             raise
         finally:
             self._log = self._blender.last_log()
+        self._took.add(time.monotonic() - began, self._blender.cpu_seconds() - cpu)
         if not (display := rendered["display"]):
             log.warning("preview_failed", frame=frame, reason=rendered["display_problem"])
         folder = Path(rendered["extra_folder"])
@@ -145,6 +163,12 @@ class BlenderRenderer:
     def memory(self) -> int:
         """The bytes that the running Blender had when it was last looked at; 0 if none runs."""
         return self._blender.memory if self._blender is not None and self._alive else 0
+
+    @property
+    def cores_used(self) -> float | None:
+        """How many cores the frames of the open scene keep busy; None: not known yet."""
+        took = self._took
+        return took.cpu / took.seconds if took.cpu and took.seconds >= _MEASURED else None
 
     @property
     def _alive(self) -> bool:

@@ -10,6 +10,7 @@ from blendrop import errors, ports
 from blendrop.usecases import render
 from blendrop.usecases.handover import Stage
 from blendrop.usecases.render_frames import Rendering
+from container_worker.shared_cores import SharedCores
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,6 +42,11 @@ class _Fitness:
                 "one; if that fails, too, look at its disk, memory and Blender"
             )
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nothing has succeeded here since something failed."""
+        return bool(self._failed)
+
 
 @dataclass
 class Stopping:
@@ -62,6 +68,7 @@ class Stopping:
 async def run(
     world: Rendering,
     stopping: Stopping,
+    cores: SharedCores,
     *,
     poll_seconds: float,
     idle_seconds: float,
@@ -71,20 +78,28 @@ async def run(
     """Attend to messages until asked to stop, or idle for `idle_seconds` (0: never leave).
 
     One at a time has Blender; the next is received as the last frame of the one before is about to
-    end. After a stop was asked for, the frame in hand has `grace_seconds` to finish.
+    end; none as long as others need the `cores` of this machine. After a stop was asked for, the
+    frame in hand has `grace_seconds` to finish.
 
     Raises:
         UnfitWorkerError: batches of `failed_jobs` jobs in a row came to nothing here.
     """
-    hands = _Hands(world, stopping, grace_seconds, _Fitness(failed_jobs))
+    fitness = _Fitness(failed_jobs)
+    hands = _Hands(world, stopping, grace_seconds, fitness)
     idle_since = world.clock.elapsed()
     pause = poll_seconds
     try:
         while not stopping.requested.is_set():
             since = world.clock.elapsed()
+            stands_by = ""
+            if not hands.full:
+                cores.rests(in_vain=fitness.in_doubt)
+                stands_by = cores.why_stand_by()
+                world.progress.standing_by(stands_by)
             try:
-                delivery = await world.queue.receive(lease=world.lease)
+                delivery = None if stands_by else await world.queue.receive(lease=world.lease)
                 if delivery is not None:
+                    cores.takes()
                     waited = (world.clock.now() - delivery.inserted).total_seconds()
                     deliveries = delivery.dequeue_count
                     world.progress.message_received(waited=waited, deliveries=deliveries)
@@ -97,7 +112,8 @@ async def run(
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             pause = poll_seconds
-            world.progress.waiting("")
+            if not stands_by:
+                world.progress.waiting("")
             if delivery is not None or hands.full:
                 idle_since = world.clock.elapsed()
             if delivery is None and hands.full:

@@ -2,7 +2,7 @@
 
 /healthz  200 while the worker can go on; 503 with the reason when it is to be replaced
 /readyz   200 once Blender is warm; 503 before, and while the worker leaves
-/status   the worker's row as JSON: 200 while it is idle, else 503 with Retry-After
+/status   the worker's row as JSON: 200 while it is idle or stands by, else 503 with Retry-After
 /metrics  the counters, for Prometheus
 
 An answer is made from what is in memory, so that asking costs a render nothing.
@@ -22,7 +22,9 @@ from container_worker.metrics import Metrics
 log = structlog.stdlib.get_logger(__name__)
 
 _SHUTDOWN_SECONDS = 1.0  # for answers in hand: a worker that leaves has little time
-_READY = frozenset({workers.WorkerState.IDLE, workers.WorkerState.RENDERING})
+_READY = frozenset(
+    {workers.WorkerState.IDLE, workers.WorkerState.STANDBY, workers.WorkerState.RENDERING}
+)
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 

@@ -42,6 +42,7 @@ class Plan:
     storage_ports: tuple[int, int, int] = (0, 0, 0)
     keep_storage: bool = False
     connection_string: str = ""  # of a storage account that is there already; else Azurite is run
+    apart: bool = False  # each worker as if it had a machine of its own
     short_lives: int = 3  # of a worker in a row, and it is not replaced any more
     core_tools: bool = False  # run `func start`, if it is installed
     settings: Mapping[str, str] = field(default_factory=dict)  # environment of all processes
@@ -168,7 +169,7 @@ class Farm:
             environment=self._environment(
                 BLENDROP_BLENDERS=blenders.written(self._plan.blenders),
                 BLENDROP_WORKER_NAME=name,
-                BLENDROP_SCRATCH=str(self._plan.folder / "scratch"),
+                BLENDROP_SCRATCH=str(self._plan.folder / "scratch" / (name * self._plan.apart)),
                 BLENDROP_POLL_SECONDS=_LOCAL_POLL,
                 BLENDROP_STATUS_PORT=str(self._status_ports[name]),
             ),

@@ -4,6 +4,7 @@ State      what it means
 ---------  ---------------------------------------------------------------------
 starting   its Blender is not warm yet
 idle       it looks for a message
+standby    it looks for none: others use the cores that it shares with them
 rendering  it holds a batch
 leaving    it was asked to stop, and takes no further message
 left       it has ended, and said why
@@ -29,6 +30,7 @@ class WorkerState(StrEnum):
 
     STARTING = "starting"
     IDLE = "idle"
+    STANDBY = "standby"
     RENDERING = "rendering"
     LEAVING = "leaving"
     LEFT = "left"
@@ -80,6 +82,11 @@ class Worker(pydantic.BaseModel):
         return f"{re.sub(r'[^A-Za-z0-9._-]', '-', self.name)}-{self.started:%Y%m%dT%H%M%S%f}"
 
     @property
+    def held_up(self) -> bool:
+        """Whether the world keeps it from going on; who stands by lets others go on."""
+        return bool(self.waits_for) and self.state is not WorkerState.STANDBY
+
+    @property
     def machine(self) -> usage.Machine:
         """How large it is, for what it costs."""
         return usage.Machine(
@@ -122,6 +129,7 @@ def _at(worker: Worker) -> str:
         return f"it rendered batch {worker.rendering.batch} of job {worker.rendering.job}"
     return {
         WorkerState.STARTING: "it started",
+        WorkerState.STANDBY: "it stood by",
         WorkerState.LEAVING: f"it was leaving ({worker.left_because})",
     }.get(worker.state, "it was idle")
 

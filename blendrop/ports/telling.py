@@ -43,6 +43,9 @@ class Progress:
     def waiting(self, reason: str) -> None:
         """The world is away, and is tried again and again; empty: it is back."""
 
+    def standing_by(self, reason: str) -> None:
+        """It takes no message, for others use the cores it shares with them; empty: it does."""
+
     def lease_renewed(self) -> None:
         """The batch stays this worker's for another lease."""
 

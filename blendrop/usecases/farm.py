@@ -119,7 +119,7 @@ async def measure(world: Watching) -> FarmNumbers:
             for state in workers.WorkerState
             if state is not workers.WorkerState.LEFT
         },
-        workers_waiting=sum(bool(one.waits_for) for one in live),
+        workers_waiting=sum(one.held_up for one in live),
         workers_lost=len(gone) - len(ended),
         workers_unfit=sum(one.unfit for one in ended),
         machine=max(

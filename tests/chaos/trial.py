@@ -120,6 +120,7 @@ async def _run(
             share=folder / "share",
             blenders=cast.blenders,
             workers=workers,
+            apart=True,
             connection_string=storage.connection_string,
             short_lives=1_000_000,
             settings={**SETTINGS, **_reached_into(folder), **cast.settings},

@@ -30,6 +30,7 @@ from blendrop.usecases.render_frames import Rendering
 from container_worker import receive_loop
 from container_worker.metrics import AllTold
 from container_worker.scene_cache import SceneCache
+from container_worker.shared_cores import SharedCores
 from tests.doubles.blend_file import head
 from tests.doubles.farm import MACHINE
 from tests.doubles.renderer import CopyingPreviews, ScriptedRenderer, TrustingVerifier
@@ -174,7 +175,13 @@ async def test_the_calls_of_a_hundred_frames(
     world = rendering(account, tmp_path, UntilDone(job.batch_count, stopping), stopping)
     async with asyncio.timeout(15):
         await receive_loop.run(
-            world, stopping, poll_seconds=0.1, idle_seconds=0, grace_seconds=5, failed_jobs=3
+            world,
+            stopping,
+            SharedCores(tmp_path / "machine", "w1", cores=2, used=lambda: None),
+            poll_seconds=0.1,
+            idle_seconds=0,
+            grace_seconds=5,
+            failed_jobs=3,
         )
     rendered = by_operation(account.calls)
     left = account.ledger.since_last().transactions

@@ -12,6 +12,7 @@ from blendrop.adapters.azure_clients import Clients
 from blendrop.adapters.azure_job_table import AzureJobTable
 from blendrop.domain import jobs
 from container_worker.receive_loop import Stopping, run
+from container_worker.shared_cores import SharedCores
 from tests.doubles.farm import MemoryFarm
 from tests.doubles.renderer import ScriptedRenderer
 from tests.doubles.storage_calls import CountedCalls
@@ -81,6 +82,7 @@ async def test_the_calls_of_a_frame_are_few(
         await run(
             farm.rendering(),
             stopping,
+            SharedCores(tmp_path / "machine", "w1", cores=2, used=lambda: None),
             poll_seconds=60,
             idle_seconds=0,
             grace_seconds=5,

@@ -139,6 +139,7 @@ async def running(
     blenders: Mapping[str, str],
     *,
     workers: int = 2,
+    apart: bool = True,
     environment: Mapping[str, str] | None = None,
     **own: str,
 ) -> AsyncIterator[WatchedFarm]:
@@ -151,6 +152,7 @@ async def running(
         share=folder / "share",
         blenders=blenders,
         workers=workers,
+        apart=apart,
         settings={
             "BLENDROP_LOG_FORMAT": "json",
             **(environment or {}),

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from blendrop import errors, ports
 from blendrop.adapters.frame_images import OpenImageIOVerifier
 from blendrop.domain import images
 from blendrop.domain.job_settings import JobSettings
+from container_worker import blender_renderer, machine
 from container_worker.blender import Blender, Bounds
 from container_worker.blender_renderer import BlenderRenderer
 from local import blenders, pixel_compare
@@ -94,6 +96,25 @@ async def test_a_setting_that_does_not_fit_the_scene_is_refused_with_what_would(
         await renderer.open_scene(scene("tiny"), asked, version="5.0")
     assert refused.value.failure_class is failure
     assert any(word in str(refused.value) for word in ("Scene", "Camera"))
+
+
+async def test_the_cores_that_frames_keep_busy_are_known_after_some_seconds_of_them(
+    renderer: BlenderRenderer, scene: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the scene that is open alone, and what it took to open it does not count."""
+    assert renderer.cores_used is None
+    asked = JobSettings(engine="CYCLES", samples=400, resolution_percent=200)
+    await renderer.open_scene(scene("tiny"), asked, version="5.0")
+    began = time.monotonic()
+    await renderer.render(1, "1.png")
+    took = time.monotonic() - began
+    assert renderer.cores_used is None  # 5 s have not passed yet
+
+    monkeypatch.setattr(blender_renderer, "_MEASURED", took / 2)
+    assert renderer.cores_used is not None
+    assert 0.3 < renderer.cores_used < machine.cpus(Path("/sys/fs/cgroup")) + 0.2
+    await renderer.open_scene(scene("tiny"), JobSettings(), version="5.0")
+    assert renderer.cores_used is None
 
 
 async def test_a_damaged_scene_fails_the_job_and_blender_goes_on(

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,33 @@ def test_the_memory_of_descendants_is_counted() -> None:
         assert len(followers) == 1
         assert processes.memory(*followers) > 300 * 2**20
         processes.end(parent.pid)
+
+
+def test_the_cpu_of_all_threads_is_counted_and_not_the_time_that_passes() -> None:
+    """A process that sleeps takes none."""
+    burn = (
+        "import threading, time, hashlib\n"
+        "def burn():\n"
+        "    until = time.thread_time() + 0.4\n"
+        "    while time.thread_time() < until: hashlib.sha256(bytes(1 << 20))\n"
+        "both = [threading.Thread(target=burn) for _ in range(2)]\n"
+        "[one.start() for one in both]; [one.join() for one in both]\n"
+        "print('burnt', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as burning:
+        assert burning.stdout is not None
+        burning.stdout.readline()
+        taken = processes.cpu_seconds(burning.pid)
+        time.sleep(0.2)
+        assert 0.7 < taken < 1.5
+        assert processes.cpu_seconds(burning.pid) - taken < 0.1
+        assert processes.cpu_seconds(burning.pid, burning.pid) == pytest.approx(
+            2 * processes.cpu_seconds(burning.pid)
+        )
+        burning.kill()
+    assert processes.cpu_seconds(burning.pid) == 0.0
 
 
 def _run(arguments: list[str], **own: str) -> subprocess.CompletedProcess[str]:

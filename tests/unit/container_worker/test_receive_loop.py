@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from blendrop import errors, ports
 from blendrop.domain import batches, jobs
 from container_worker.receive_loop import Stopping, run
+from container_worker.shared_cores import SharedCores
 from tests.doubles.farm import LEASE, MemoryFarm
-from tests.doubles.renderer import TimedRenderer, crash
+from tests.doubles.renderer import ScriptedRenderer, TimedRenderer, crash
 from tests.doubles.waiting import until
 
 
@@ -22,11 +23,22 @@ def farm(tmp_path: Path) -> MemoryFarm:
     return MemoryFarm(tmp_path)
 
 
-async def work(farm: MemoryFarm, stopping: Stopping, *, idle: float = 0, grace: float = 5) -> None:
-    """Run the loop of a worker."""
+async def work(
+    farm: MemoryFarm,
+    stopping: Stopping,
+    worker: str = "w1",
+    *,
+    idle: float = 0,
+    grace: float = 5,
+    cores_used: float | None = None,
+    renderer: ScriptedRenderer | None = None,
+) -> None:
+    """Run the loop of a worker, one of those of a machine with two cores."""
+    cores = SharedCores(farm.disk / "machine", worker, cores=2, used=lambda: cores_used)
     await run(
-        farm.rendering(),
+        farm.rendering(worker, renderer),
         stopping,
+        cores,
         poll_seconds=0.001,
         idle_seconds=idle,
         grace_seconds=grace,
@@ -270,3 +282,86 @@ async def test_a_worker_that_does_not_reach_the_queue_says_so_until_it_does(
     await working
 
     assert waits[:3] == ["the storage answered 403", "the storage answered 403", ""]
+
+
+class Standing(ports.Progress):
+    """Keeps what a worker says of why it stands by."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def standing_by(self, reason: str) -> None:
+        """Keep it if it is another one."""
+        if self.reasons[-1:] != [reason]:
+            self.reasons.append(reason)
+
+
+async def two_workers(
+    farm: MemoryFarm, *, cores_used: float | None
+) -> tuple[ScriptedRenderer, Standing, Callable[[], Awaitable[None]]]:
+    """Let a second worker come while a first holds a frame; return its renderer, and what ends."""
+    farm.renderer.hold, begun, stopping = asyncio.Event(), asyncio.Event(), Stopping()
+    farm.renderer.before = lambda _: begun.set()
+    first = asyncio.create_task(work(farm, stopping, cores_used=cores_used))
+    await asyncio.wait_for(begun.wait(), 5)
+    farm.progress = standing = Standing()
+    second = ScriptedRenderer()
+    both = asyncio.gather(first, work(farm, stopping, "w2", renderer=second))
+
+    async def end() -> None:
+        assert farm.renderer.hold is not None
+        farm.renderer.hold.set()
+        stopping.request()
+        await asyncio.wait_for(both, 5)
+
+    return second, standing, end
+
+
+async def test_a_worker_stands_by_while_another_needs_the_cores_they_share(
+    farm: MemoryFarm,
+) -> None:
+    """It would load the same scene, with the same cores, and be of no use; and it says so."""
+    job = await farm.queued_job("1-4", batch_size=1)
+    second, standing, end = await two_workers(farm, cores_used=None)
+    await settled(lambda: bool(standing.reasons))
+
+    assert [reason.split(",")[0] for reason in standing.reasons] == [
+        "w1 needs the cores of this machine (2)"
+    ]
+    assert farm.renderer.hold is not None
+    farm.renderer.hold.set()
+    async with asyncio.timeout(5):
+        while not (await farm.job(job.id)).ended:  # noqa: ASYNC110 the table sets no event
+            await asyncio.sleep(0.01)
+    await end()
+    assert (farm.renderer.rendered, second.rendered) == ([1, 2, 3, 4], [])
+
+
+async def test_a_worker_takes_messages_where_another_leaves_cores_free(farm: MemoryFarm) -> None:
+    """A scene that does its work on one core is rendered by two."""
+    await farm.queued_job("1-4", batch_size=1)
+    second, standing, end = await two_workers(farm, cores_used=0.9)
+    await settled(lambda: bool(second.rendered))
+    await end()
+
+    assert standing.reasons[0] == ""
+    assert second.rendered == [2, 3, 4]
+
+
+async def test_where_a_batch_failed_the_other_worker_of_the_machine_tries_it(
+    farm: MemoryFarm,
+) -> None:
+    """It may be the worker's Blender that is broken, and not the frame."""
+    job = await farm.queued_job("1")
+    farm.renderer.failing = {1: [crash()] * 9}
+    second, stopping = ScriptedRenderer(), Stopping()
+    first = asyncio.create_task(work(farm, stopping))
+    await settled(lambda: bool(farm.renderer.rendered))
+    working = asyncio.gather(first, work(farm, stopping, "w2", renderer=second))
+    await farm.clock.advance(11)
+    await settled(lambda: bool(second.rendered))
+    stopping.request()
+    await asyncio.wait_for(working, 5)
+
+    assert (farm.renderer.rendered, second.rendered) == ([1], [1])
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED

@@ -95,6 +95,31 @@ async def test_a_worker_is_ready_once_blender_is_warm(asked: Asked) -> None:
     assert await asked.get("/healthz") == (200, {"status": "ok"}, None)
 
 
+async def test_a_worker_that_stands_by_is_ready_and_says_for_whom(asked: Asked) -> None:
+    """It could go on at any time; and what it says of the storage is not lost over that."""
+    asked.activity.ready()
+    since = (await asked.get("/status"))[1]["since"]
+    await asked.clock.advance(5)
+    asked.activity.standing_by("w2 needs the cores of this machine")
+    await asked.clock.advance(5)
+    asked.activity.standing_by("w2 needs the cores of this machine")
+
+    status, body, retry_after = await asked.get("/status")
+    assert (status, body["state"], retry_after) == (200, "standby", None)
+    assert body["waits_for"] == "w2 needs the cores of this machine"
+    assert (since, body["since"]) == ("2026-01-02T03:04:05Z", "2026-01-02T03:04:10Z")
+    assert (await asked.get("/readyz"))[0] == 200
+    asked.activity.standing_by("")
+    body = (await asked.get("/status"))[1]
+    assert (body["state"], body["waits_for"]) == ("idle", "")
+    asked.activity.waiting("the storage answered 403")
+    asked.activity.standing_by("")
+    assert (await asked.get("/status"))[1]["waits_for"] == "the storage answered 403"
+    asked.activity.leaving("asked to stop")
+    asked.activity.standing_by("w2 needs the cores of this machine")
+    assert (await asked.get("/status"))[1]["state"] == "leaving"
+
+
 async def test_a_worker_that_is_to_be_replaced_says_why(asked: Asked) -> None:
     """For whoever restarts it."""
     asked.activity.ready()

@@ -141,6 +141,16 @@ FULL = "the frame share is full"
             id="all-hidden",
         ),
         pytest.param(
+            {"live": [a_worker(state=workers.WorkerState.STANDBY, waits_for="w2 needs the cores")]},
+            "12 batches wait, the oldest for 40 s; w1 waits: w2 needs the cores",
+            id="all-stand-by",
+        ),
+        pytest.param(
+            {"live": [a_worker(state=workers.WorkerState.STANDBY, waits_for="w2"), a_worker("w2")]},
+            "a worker is about to take a batch: 12 batches wait, the oldest for 40 s",
+            id="one-stands-by-for-another",
+        ),
+        pytest.param(
             {"live": [a_worker()]},
             "a worker is about to take a batch: 12 batches wait, the oldest for 40 s",
             id="about-to-begin",

@@ -112,6 +112,14 @@ async def test_the_farm_is_told_in_numbers(farm: MemoryFarm) -> None:
     await farm.clock.advance(40)
     await farm.workers.put(at_work("w1", heard=farm.clock.now(), waits_for="the share is full"))
     await farm.workers.put(a_worker("w2", heard=farm.clock.now()))
+    await farm.workers.put(
+        a_worker(
+            "w3",
+            heard=farm.clock.now(),
+            state=workers.WorkerState.STANDBY,
+            waits_for="w1 needs the cores of this machine",  # which nobody must be woken for
+        )
+    )
 
     numbers = await usecase.measure(farm.watching())
 
@@ -124,7 +132,13 @@ async def test_the_farm_is_told_in_numbers(farm: MemoryFarm) -> None:
         "paused": 0,
         "unread": 0,
     }
-    assert numbers.workers == {"starting": 0, "idle": 1, "rendering": 1, "leaving": 0}
+    assert numbers.workers == {
+        "starting": 0,
+        "idle": 1,
+        "standby": 1,
+        "rendering": 1,
+        "leaving": 0,
+    }
     assert (numbers.workers_waiting, numbers.workers_lost, numbers.workers_unfit) == (1, 0, 0)
     assert numbers.machine == usage.Machine(cpus=2, memory_gib=4)
     assert numbers.jobs_failed == 0
