@@ -19,7 +19,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round, the page stays as it is")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scenes", default="tiny,medium,heavy,uneven,workbench")
+    parser.add_argument("--scenes", default="tiny,medium,heavy,uneven,workbench,one core")
     chosen = parser.parse_args()
     rounds = 1 if chosen.quick else chosen.rounds
     imported = await imports.measured(rounds=5 * rounds)
@@ -45,7 +45,13 @@ async def _rendered(names: list[str], rounds: int) -> dict[str, renders.Measured
     measured = {name: renders.Measured() for name in names}
     share = _FOLDER / "frames"
     shutil.rmtree(share, ignore_errors=True)
-    plan = farm.Plan(folder=_FOLDER, share=share, blenders=newest, workers=0)
+    plan = farm.Plan(
+        folder=_FOLDER,
+        share=share,
+        blenders=newest,
+        workers=0,
+        settings={"BLENDROP_MOST_WORKERS": "2"},  # batches are cut for as many as there may be
+    )
     async with farm.running(plan) as running:
         bench = renders.Bench(running, share, program, _FOLDER)
         for _ in range(rounds):

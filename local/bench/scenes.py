@@ -8,6 +8,7 @@ heavy      160×90, 4 samples, half a million faces once subdivided, a packed im
            camera moves
 uneven     160×90, most frames of few samples, three of very many
 workbench  the tiny one, by Workbench
+one core   most of a frame is a modifier that works on one core and changes from frame to frame
 """
 
 import math
@@ -17,7 +18,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-FRAMES = {"tiny": 24, "medium": 12, "heavy": 24, "uneven": 24, "workbench": 24}
+FRAMES = {"tiny": 24, "medium": 12, "heavy": 24, "uneven": 24, "workbench": 24, "one core": 24}
 
 
 def main(kind: str, path: str) -> None:
@@ -40,9 +41,7 @@ def main(kind: str, path: str) -> None:
     camera = placed(scene, "Camera", bpy.data.cameras.new("Camera"), (0, -8, 4))
     camera.rotation_euler = (1.1, 0, 0)
     scene.camera = camera
-    {"tiny": tiny, "medium": medium, "heavy": heavy, "uneven": uneven, "workbench": workbench}[
-        kind
-    ](scene)
+    SCENES[kind](scene)
     bpy.ops.wm.save_as_mainfile(filepath=path, compress=False)
 
 
@@ -91,6 +90,26 @@ def workbench(scene: bpy.types.Scene) -> None:
     """What takes least of all to render."""
     tiny(scene)
     scene.render.engine = "BLENDER_WORKBENCH"
+
+
+def one_core(scene: bpy.types.Scene) -> None:
+    """A landscape that loses more of its faces in each frame."""
+    scene.cycles.samples = 1
+    land = grid(scene, "Land", 150, scale=12, rough=0.15)
+    fewer = land.modifiers.new("Fewer", "DECIMATE")
+    for frame, ratio in ((1, 0.9), (scene.frame_end, 0.1)):
+        fewer.ratio = ratio
+        fewer.keyframe_insert("ratio", frame=frame)
+
+
+SCENES = {
+    "tiny": tiny,
+    "medium": medium,
+    "heavy": heavy,
+    "uneven": uneven,
+    "workbench": workbench,
+    "one core": one_core,
+}
 
 
 def placed(
