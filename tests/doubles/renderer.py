@@ -34,6 +34,16 @@ class ScriptedRenderer:
     ended: int = 0  # times that it was cancelled, which ends a real Blender
     _outputs: list[Path] = field(default_factory=list)  # of each time that it was asked
 
+    def hold_at(self, frame: int) -> asyncio.Event:
+        """Have a frame in hand until the event that is returned is set."""
+        hold = asyncio.Event()
+
+        def hold_it(begun: int) -> None:
+            self.hold = hold if begun == frame else None
+
+        self.before = hold_it
+        return hold
+
     async def open_scene(
         self, path: Path, settings: job_settings.JobSettings, *, version: str
     ) -> ports.SceneReport:
@@ -100,6 +110,22 @@ class TrustingVerifier:
         if doubt := self.doubted.get(path.read_text()):
             raise doubt
         return frozenset()
+
+
+@dataclass
+class SlowVerifier(TrustingVerifier):
+    """Verifies when it is told to."""
+
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: int = 0
+
+    async def verify(
+        self, path: Path, expected: images.ExpectedImage
+    ) -> frozenset[images.FrameFlag]:
+        """Wait, and then look."""
+        self.asked += 1
+        await self.go_on.wait()
+        return await super().verify(path, expected)
 
 
 @dataclass
