@@ -6,13 +6,15 @@ import errno
 import os
 import re
 import shutil
+import stat
+import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from blendrop import errors, ports
-from blendrop.adapters.smb_operations import SmbOperations
+from blendrop.adapters.smb_operations import Deed
 
 _UNFINISHED = ".part-"  # and some letters: half copied files
 _COPIED_AT_ONCE = 1024 * 1024  # bytes
@@ -30,6 +32,10 @@ _REMEDIES = {
     errno.EPERM: "Give the worker's user the right to write there",
 }
 _NOBODY = ports.StorageCalls()
+# For so many seconds a folder that was looked at is written to without another look: looks are
+# most of what a frame would cost on the share, and are billed like writes.
+_RELIED_ON = 60.0
+Result = TypeVar("Result")
 
 
 class FrameFolder:
@@ -37,24 +43,24 @@ class FrameFolder:
 
     def __init__(self, root: Path, calls: ports.StorageCalls = _NOBODY) -> None:
         self._root = root
-        self._smb = SmbOperations(calls)
+        self._calls = calls
+        self._looked_at: dict[Path, float] = {}  # folders, and when by the monotonic clock
+        self._hard_links = True  # as far as is known
 
     async def frames_done(self, job_id: str, names: Collection[str]) -> set[str]:
         """Return those of `names` that stand in the job's folder."""
-        standing = await asyncio.to_thread(self._frames_done, job_id, names)
-        self._smb.looked()
-        self._smb.listed()
-        return standing
+        return await self._done("look for frames", lambda deed: self._frames(deed, job_id, names))
 
-    def _frames_done(self, job_id: str, names: Collection[str]) -> set[str]:
-        with self._working("look for frames"):
-            self._root.stat()  # a share that is away must not look like one without frames
-            try:
-                with os.scandir(self._job_folder(job_id)) as found:
-                    # A link is nobody's frame: it may lead anywhere.
-                    standing = {one.name for one in found if one.is_file(follow_symlinks=False)}
-            except FileNotFoundError:
-                return set()
+    def _frames(self, deed: Deed, job_id: str, names: Collection[str]) -> set[str]:
+        self._root.stat()  # a share that is away must not look like one without frames
+        deed.looked()
+        deed.listed()
+        try:
+            with os.scandir(self._job_folder(job_id)) as found:
+                # A link is nobody's frame: it may lead anywhere.
+                standing = {one.name for one in found if one.is_file(follow_symlinks=False)}
+        except FileNotFoundError:
+            return set()
         return standing.intersection(names)
 
     async def publish(self, job_id: str, file: Path, name: str) -> bool:
@@ -64,49 +70,33 @@ class FrameFolder:
             UnavailableError: the share is full, read-only or away; nothing stands there.
             FrameError: the worker's own disk does not have the file.
         """
-        published, size = await asyncio.to_thread(self._publish, job_id, file, name)
-        self._smb.went_to(name)
-        self._smb.looked()
-        if size is not None:
-            self._smb.wrote(size)
-            # Azure Files has no hard links: one is tried, and after a look the file is renamed.
-            self._smb.looked()
-            self._smb.changed(3)  # the third removes what is left of the copy
-        return published
 
-    def _publish(self, job_id: str, file: Path, name: str) -> tuple[bool, int | None]:
-        """Tell whether it was published, and how many bytes were copied, if any were."""
-        with self._working(f"publish {name}"):
-            final = self._inside(job_id, name)
-            if final.exists():
-                return False, None
-            with self._copied(file, final.parent) as (unfinished, size):
-                return _named(unfinished, final), size
+        def published(deed: Deed, final: Path) -> bool:
+            with self._copied(deed, file, final.parent) as copy:
+                return self._named(deed, copy, final)
+
+        return await self._done(
+            f"publish {name}", lambda deed: self._inside(deed, job_id, name, published)
+        )
 
     async def keep(self, job_id: str, file: Path, name: str) -> None:
         """Copy a file that goes with a frame (an extra output) to `name` below the job's folder."""
-        size = await asyncio.to_thread(self._keep, job_id, file, name)
-        self._smb.went_to(name)
-        self._smb.wrote(size)
-        self._smb.changed(2)  # it gets its name, and what is left of the copy is removed
 
-    def _keep(self, job_id: str, file: Path, name: str) -> int:
-        """Return how many bytes were copied."""
-        with self._working(f"keep {name}"):
-            final = self._inside(job_id, name)
-            with self._copied(file, final.parent) as (unfinished, size):
-                unfinished.replace(final)
-        return size
+        def kept(deed: Deed, final: Path) -> None:
+            with self._copied(deed, file, final.parent) as copy:
+                deed.changed()
+                copy.replace(final)
+
+        await self._done(f"keep {name}", lambda deed: self._inside(deed, job_id, name, kept))
 
     async def keep_log(self, job_id: str, name: str, text: str) -> None:
         """Write a frame's log to `name` below the job's folder, in place of an older one."""
-        await asyncio.to_thread(self._keep_log, job_id, name, text)
-        self._smb.went_to(name)
-        self._smb.wrote(len(text))
 
-    def _keep_log(self, job_id: str, name: str, text: str) -> None:
-        with self._working(f"keep {name}"):
-            self._inside(job_id, name).write_text(text, encoding="utf-8", errors="replace")
+        def written(deed: Deed, final: Path) -> None:
+            with open(final, "wb", opener=_no_link) as log:
+                deed.wrote(log.write(text.encode("utf-8", "replace")), kept=False)
+
+        await self._done(f"keep {name}", lambda deed: self._inside(deed, job_id, name, written))
 
     async def clear_unfinished(self, job_id: str) -> None:
         """Remove what workers that vanished left half copied, of a job that has ended."""
@@ -120,21 +110,19 @@ class FrameFolder:
 
     async def file(self, job_id: str, name: str) -> Path:
         """Return the path of a file below the job's folder, for reading. Raises NotFoundError."""
-        found = await asyncio.to_thread(self._file, job_id, name)
-        self._smb.looked(3 + name.count("/"))
-        return found
+        return await self._done(f"read {name}", lambda deed: self._file(deed, job_id, name))
 
-    def _file(self, job_id: str, name: str) -> Path:
-        with self._working(f"read {name}"):
-            self._root.stat()
-            path = self._job_folder(job_id)
-            _refuse_link(path)
-            for part in name.split("/"):
-                path /= _plain(part)
-                _refuse_link(path)
-            if not path.is_file():
-                raise errors.NotFoundError(f"job {job_id} has no file {name}")
-            return path
+    def _file(self, deed: Deed, job_id: str, name: str) -> Path:
+        self._root.stat()
+        path = self._job_folder(job_id)
+        _stands(path)  # and nothing on the way to the file is a link
+        for part in name.split("/"):
+            path /= _plain(part)
+            _stands(path)
+        deed.looked(4 + name.count("/"))
+        if not path.is_file():
+            raise errors.NotFoundError(f"job {job_id} has no file {name}")
+        return path
 
     async def has_extra_files(self, job_id: str) -> bool:
         """Tell whether files were kept below `extra/` in the job's folder."""
@@ -153,43 +141,97 @@ class FrameFolder:
         with self._working("remove a job's frames"):
             self._root.stat()
             folder = self._job_folder(job_id)
-            _refuse_link(folder)
-            if folder.exists():
+            if _stands(folder):
                 shutil.rmtree(folder)
+
+    async def _done(self, doing: str, do: Callable[[Deed], Result]) -> Result:
+        """Do something in a thread, and tell what it took. Raises UnavailableError."""
+        deed = Deed()
+
+        def done() -> Result:
+            with self._working(doing):
+                return do(deed)
+
+        result = await asyncio.to_thread(done)
+        deed.tell(self._calls)
+        return result
 
     def _job_folder(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
             raise ValueError(f"{job_id!r} is no job id")
         return self._root / job_id
 
-    def _inside(self, job_id: str, name: str) -> Path:
-        """Return the path of a file below the job's folder, having made the folders between."""
-        self._root.stat()  # a share that is away must not be made anew where it was mounted
-        folder = self._job_folder(job_id)
-        folder.mkdir(exist_ok=True)
-        _refuse_link(folder)
+    def _inside(
+        self, deed: Deed, job_id: str, name: str, write: Callable[[Deed, Path], Result]
+    ) -> Result:
+        """Write a file below the job's folder, in folders that are there and are no links."""
         *between, last = (_plain(part) for part in name.split("/"))
+        folders = [self._job_folder(job_id)]
         for part in between:
-            folder /= part
+            folders.append(folders[-1] / part)
+        final = folders[-1] / last
+        if time.monotonic() - self._looked_at.get(folders[-1], -_RELIED_ON) < _RELIED_ON:
+            try:
+                return write(deed, final)
+            except FileNotFoundError:
+                pass  # the job was deleted meanwhile, or the share is away
+        self._look_at(deed, folders)
+        return write(deed, final)
+
+    def _look_at(self, deed: Deed, folders: list[Path]) -> None:
+        self._root.stat()  # a share that is away must not be made anew where it was mounted
+        deed.looked()
+        for folder in folders:
             folder.mkdir(exist_ok=True)
-            _refuse_link(folder)
-        _refuse_link(folder / last)
-        return folder / last
+            deed.made()
+            _stands(folder)  # and is no link
+            deed.looked()
+        now = time.monotonic()
+        self._looked_at = {
+            folder: looked
+            for folder, looked in self._looked_at.items()
+            if now - looked < _RELIED_ON
+        } | {folders[-1]: now}
 
     @contextlib.contextmanager
-    def _copied(self, file: Path, folder: Path) -> Iterator[tuple[Path, int]]:
-        """Give a whole copy on the share, and its size in bytes; its name does not stay."""
+    def _copied(self, deed: Deed, file: Path, folder: Path) -> Iterator[Path]:
+        """Give a whole copy on the share, to be given a name or removed within the block."""
         copy = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
             with self._source(file) as source, copy.open("xb") as target:
                 shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
                 target.flush()
                 os.fsync(target.fileno())  # a name must never stand for a half file
-                size = target.tell()
-            yield copy, size
-        finally:
+                deed.wrote(target.tell(), kept=True)
+            yield copy
+        except BaseException:
             with contextlib.suppress(OSError):  # the share may be away; it is cleared later
                 copy.unlink()
+            raise
+
+    def _named(self, deed: Deed, copy: Path, final: Path) -> bool:
+        """Give a copy its final name; where another has it, remove the copy."""
+        if self._hard_links:
+            deed.changed()
+            try:
+                os.link(copy, final, follow_symlinks=False)
+            except FileExistsError:
+                pass
+            except OSError as failed:
+                if failed.errno not in _NO_HARD_LINKS:
+                    raise
+                self._hard_links = False
+            else:
+                deed.changed()
+                copy.unlink()
+                return True
+        deed.looked()
+        deed.changed()
+        if _stands(final):
+            copy.unlink()
+            return False
+        copy.rename(final)  # two at once: the later one wins, and it is as whole
+        return True
 
     def _source(self, file: Path) -> BinaryIO:
         """Open what is copied: on the worker's own disk, or on the share where it is taken over."""
@@ -224,21 +266,16 @@ def _plain(name: str) -> str:
     return name
 
 
-def _refuse_link(path: Path) -> None:
-    if path.is_symlink():
-        raise OSError(errno.EACCES, f"{path.name} is a symbolic link, which may lead anywhere")
-
-
-def _named(unfinished: Path, final: Path) -> bool:
-    """Give a file its final name, unless another has it."""
+def _stands(path: Path) -> bool:
+    """Tell whether there is something of that name. Raises OSError: it is a link."""
     try:
-        os.link(unfinished, final, follow_symlinks=False)
-    except FileExistsError:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return False
-    except OSError as failed:
-        if failed.errno not in _NO_HARD_LINKS:
-            raise
-        if final.exists():
-            return False
-        unfinished.rename(final)  # two at once: the later one wins, and it is as whole
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.EACCES, f"{path.name} is a symbolic link, which may lead anywhere")
     return True
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

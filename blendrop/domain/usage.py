@@ -42,6 +42,7 @@ _CLASSES: Mapping[tuple[str, str], str] = {
     ("file", "Create"): "file_write",
     ("file", "SetInfo"): "file_write",
     ("file", "Write"): "file_write",
+    ("file", "Flush"): "file_write",
     ("file", "QueryDirectory"): "file_read",
     ("file", "QueryInfo"): "file_read",
     ("file", "Close"): "file_other",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from blendrop import errors
+from blendrop.adapters import frame_folder
 from blendrop.adapters.frame_folder import FrameFolder
 from tests.doubles.storage_calls import CountedCalls
 
@@ -133,11 +134,15 @@ async def test_an_image_that_is_gone_from_the_workers_disk_is_not_waited_for(
     assert [one for one in root.rglob("*") if one.is_file()] == []
 
 
+@pytest.mark.parametrize("written_before", [False, True])
 async def test_a_share_that_is_away_is_not_an_empty_one(
-    share: FrameFolder, root: Path, image: Path
+    share: FrameFolder, root: Path, image: Path, written_before: bool
 ) -> None:
     """A mount that is gone must neither look as if no frame were done nor be made anew."""
-    root.rmdir()
+    if written_before:
+        await share.publish(JOB, image, "a.png")
+        await share.keep_log(JOB, "logs/a.log", "")
+    shutil.rmtree(root)
     for call in (
         share.frames_done(JOB, ["a.png"]),
         share.publish(JOB, image, "a.png"),
@@ -158,17 +163,20 @@ async def test_links_lead_nowhere(
     (root / JOB).mkdir()
     (root / JOB / "a.png").symlink_to(image)
     (root / JOB / "logs").symlink_to(outside)
+    (root / JOB / "a.log").symlink_to(image)
     (root / "other-0123456789ab").symlink_to(outside)
 
     assert await share.frames_done(JOB, ["a.png"]) == set()
     for call in (
         share.publish(JOB, image, "a.png"),
         share.keep_log(JOB, "logs/a.log", "text"),
+        share.keep_log(JOB, "a.log", "text"),
         share.publish("other-0123456789ab", image, "b.png"),
     ):
         with pytest.raises(errors.UnavailableError, match="symbolic link"):
             await call
     assert list(outside.iterdir()) == []
+    assert image.read_bytes().startswith(b"whole")
 
 
 @pytest.mark.parametrize("name", ["..", ".", ".hidden", "a\0b", "../a.png", "", "a/../../b"])
@@ -209,29 +217,88 @@ def _fail(code: int) -> object:
     return fail
 
 
-async def test_what_a_frame_costs_in_operations_is_told(root: Path, image: Path) -> None:
-    """As Azure Files bills them: for the look, the copy of each megabyte, and each name."""
+def told(create: int, close: int, **others: int) -> dict[tuple[str, str, int], int]:
+    """Return the counts of some operations of SMB as they are told."""
+    counts = {"Create": create, "Close": close, **others}
+    return {("file", operation, 200): count for operation, count in counts.items()}
+
+
+async def test_what_a_frame_costs_in_operations_is_told(
+    root: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Azure Files, which knows no hard links, bills them: each megabyte and each name."""
+    monkeypatch.setattr(os, "link", _fail(errno.ENOTSUP))
     calls = CountedCalls()
     share = FrameFolder(root, calls)
     image.write_bytes(bytes(2 * 2**20 + 1))
+    cost: dict[str, object] = {}
 
-    await share.publish(JOB, image, "shot_0001.png")
-    published = calls.taken()
+    for frame in ("0001", "0002"):
+        await share.publish(JOB, image, f"shot_{frame}.png")
+        cost[f"published {frame}"] = calls.taken()
+        await share.keep(JOB, image, f"previews/shot_{frame}.png.jpg")
+        cost[f"shown {frame}"] = calls.taken()
+        await share.keep_log(JOB, f"logs/shot_{frame}.png.log", "x")
+        cost[f"logged {frame}"] = calls.taken()
     assert not await share.publish(JOB, image, "shot_0001.png")
-    stands = calls.taken()
-    await share.keep_log(JOB, "logs/shot_0001.png.log", "x")
-    logged = calls.taken()
+    cost["stands already"] = calls.taken()
     await share.frames_done(JOB, ["shot_0001.png"])
-    looked = calls.taken()
+    cost["looked for"] = calls.taken()
+    await share.file(JOB, "logs/shot_0001.png.log")
+    cost["read"] = calls.taken()
 
-    def told(create: int, close: int, **others: int) -> dict[tuple[str, str, int], int]:
-        counts = {"Create": create, "Close": close, **others}
-        return {("file", operation, 200): count for operation, count in counts.items()}
+    look = {"QueryInfo": 1}
+    assert cost == {
+        # The root and the job's folder are looked at, and a link is tried, once.
+        "published 0001": told(7, 7, QueryInfo=3, Write=3, Flush=1, SetInfo=2),
+        "shown 0001": told(7, 7, QueryInfo=3, Write=3, Flush=1, SetInfo=1),
+        "logged 0001": told(6, 6, QueryInfo=3, Write=1),
+        "published 0002": told(3, 3, **look, Write=3, Flush=1, SetInfo=1),
+        "shown 0002": told(2, 2, Write=3, Flush=1, SetInfo=1),
+        "logged 0002": told(1, 1, Write=1),
+        "stands already": told(3, 3, **look, Write=3, Flush=1, SetInfo=1),
+        "looked for": told(2, 2, **look, QueryDirectory=2),
+        "read": told(5, 5, QueryInfo=5),
+    }
 
-    assert published == told(10, 10, QueryInfo=5, Write=3, SetInfo=3)
-    assert stands == told(5, 5, QueryInfo=4)
-    assert logged == told(7, 7, QueryInfo=4, Write=1)
-    assert looked == told(2, 2, QueryInfo=1, QueryDirectory=2)
+
+async def test_with_hard_links_a_frame_needs_no_look(root: Path, image: Path) -> None:
+    """On a laptop, and over NFS: the link itself is refused where a file stands."""
+    calls = CountedCalls()
+    share = FrameFolder(root, calls)
+    await share.publish(JOB, image, "a.png")
+    calls.taken()
+
+    await share.publish(JOB, image, "b.png")
+    assert calls.taken() == told(3, 3, Write=1, Flush=1, SetInfo=2)
+
+
+async def test_a_folder_that_is_gone_is_made_anew(
+    share: FrameFolder, root: Path, image: Path
+) -> None:
+    """A person deleted the job, or the folder, a moment after a frame was written to it."""
+    await share.publish(JOB, image, "a.png")
+    await share.keep_log(JOB, "logs/a.png.log", "x")
+    shutil.rmtree(root / JOB)
+
+    await share.keep_log(JOB, "logs/b.png.log", "x")
+    assert await share.publish(JOB, image, "b.png")
+    assert await share.frames_done(JOB, ["a.png", "b.png"]) == {"b.png"}
+    assert (root / JOB / "logs" / "b.png.log").exists()
+
+
+async def test_a_folder_that_has_become_a_link_is_not_written_to_for_long(
+    share: FrameFolder, root: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at once more after a minute."""
+    await share.publish(JOB, image, "a.png")
+    (root / JOB).rename(tmp_path / "elsewhere")
+    (root / JOB).symlink_to(tmp_path / "elsewhere")
+
+    monkeypatch.setattr(frame_folder, "_RELIED_ON", 0)
+    with pytest.raises(errors.UnavailableError, match="symbolic link"):
+        await share.publish(JOB, image, "b.png")
+    assert not (tmp_path / "elsewhere" / "b.png").exists()
 
 
 async def test_what_failed_is_not_told(root: Path, image: Path) -> None:
