@@ -179,10 +179,10 @@ class FrameFolder:
         return write(deed, final)
 
     def _look_at(self, deed: Deed, folders: list[Path]) -> None:
-        self._root.stat()  # a share that is away must not be made anew where it was mounted
-        deed.looked()
         for folder in folders:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(
+                exist_ok=True
+            )  # and not its parents: a share that is away is not made anew
             deed.made()
             _stands(folder)  # and is no link
             deed.looked()

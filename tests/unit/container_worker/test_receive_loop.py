@@ -289,6 +289,11 @@ class Standing(ports.Progress):
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
+        self.waits: list[str] = []
+
+    def waiting(self, reason: str) -> None:
+        """Keep it."""
+        self.waits.append(reason)
 
     def standing_by(self, reason: str) -> None:
         """Keep it if it is another one."""
@@ -328,6 +333,7 @@ async def test_a_worker_stands_by_while_another_needs_the_cores_they_share(
     assert [reason.split(",")[0] for reason in standing.reasons] == [
         "w1 needs the cores of this machine (2)"
     ]
+    assert standing.waits == []  # the reason stays what it is
     assert farm.renderer.hold is not None
     farm.renderer.hold.set()
     async with asyncio.timeout(5):
@@ -335,6 +341,25 @@ async def test_a_worker_stands_by_while_another_needs_the_cores_they_share(
             await asyncio.sleep(0.01)
     await end()
     assert (farm.renderer.rendered, second.rendered) == ([1, 2, 3, 4], [])
+
+
+async def test_the_cores_are_needed_until_the_last_frame_is_done(farm: MemoryFarm) -> None:
+    """Also while the worker at work has asked for the next message, and there was none."""
+    await farm.queued_job("1-2", batch_size=2)
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock)
+    beside = SharedCores(farm.disk / "machine", "w2", cores=2, used=lambda: None)
+    stopping = Stopping()
+    working = asyncio.create_task(work(farm, stopping))
+    await nearly_through(farm, renderer, 2)
+    await farm.clock.advance(0.2)
+    await asyncio.sleep(0.05)
+    assert beside.why_stand_by().startswith("w1 needs the cores")
+
+    await farm.clock.advance(2)
+    await settled(lambda: renderer.rendered == [1, 2])
+    await until(lambda: beside.why_stand_by().startswith("w1 shares this machine"))
+    stopping.request()
+    await asyncio.wait_for(working, 5)
 
 
 async def test_a_worker_takes_messages_where_another_leaves_cores_free(farm: MemoryFarm) -> None:

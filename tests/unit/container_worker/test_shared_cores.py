@@ -64,6 +64,12 @@ def test_it_stands_by_where_too_few_cores_are_free(
     )
 
 
+def test_it_does_not_stand_by_for_itself(tmp_path: Path) -> None:
+    """The note may be of the worker of its name that was killed while it rendered."""
+    worker(tmp_path, "mine").takes()
+    assert SharedCores(tmp_path, "mine", cores=2, used=lambda: None).why_stand_by() == ""
+
+
 def test_what_several_take_is_added_up(tmp_path: Path) -> None:
     """Workers come to a large machine until its cores are in use."""
     mine = worker(tmp_path, "mine", cores=4)

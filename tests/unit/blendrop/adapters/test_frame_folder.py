@@ -249,10 +249,10 @@ async def test_what_a_frame_costs_in_operations_is_told(
 
     look = {"QueryInfo": 1}
     assert cost == {
-        # The root and the job's folder are looked at, and a link is tried, once.
-        "published 0001": told(7, 7, QueryInfo=3, Write=3, Flush=1, SetInfo=2),
-        "shown 0001": told(7, 7, QueryInfo=3, Write=3, Flush=1, SetInfo=1),
-        "logged 0001": told(6, 6, QueryInfo=3, Write=1),
+        # The job's folder and those below are made and looked at, and a link is tried, once.
+        "published 0001": told(6, 6, QueryInfo=2, Write=3, Flush=1, SetInfo=2),
+        "shown 0001": told(6, 6, QueryInfo=2, Write=3, Flush=1, SetInfo=1),
+        "logged 0001": told(5, 5, QueryInfo=2, Write=1),
         "published 0002": told(3, 3, **look, Write=3, Flush=1, SetInfo=1),
         "shown 0002": told(2, 2, Write=3, Flush=1, SetInfo=1),
         "logged 0002": told(1, 1, Write=1),
