@@ -42,6 +42,7 @@ from container_worker.inside_blender.refusal import RefusedError
 
 Message = dict[str, Any]
 PROGRESS_SECONDS = 0.5  # at least, between two progress messages
+_ASIDE = "Blendrop looks aside"
 
 
 class Pipe:
@@ -157,9 +158,10 @@ class Program:
         scene = bpy.data.scenes[self._scene_name]
         extra_folder = Path(f"{path}.extra")
         self._file_outputs.send_to(extra_folder)
-        # Not frame_set: it would evaluate the whole scene once more, as the viewport sees it.
-        scene.frame_current = frame
-        scene.frame_subframe = 0.0
+        aside = self._aside()
+        for one in (scene, aside):  # Blender takes the frame from the scene that it looks at
+            one.frame_current = frame
+            one.frame_subframe = 0.0
         if scene.frame_current != frame:
             raise RefusedError(
                 "render_error",
@@ -172,7 +174,8 @@ class Program:
         # A still at a frame is drawn as `-a` draws it, and unlike it takes negative frames, which
         # the scene's own frame range does not.
         try:
-            result = bpy.ops.render.render(write_still=True, scene=scene.name)
+            with bpy.context.temp_override(scene=aside, view_layer=aside.view_layers[0]):
+                result = bpy.ops.render.render(write_still=True, scene=scene.name)
         except RuntimeError as error:
             raise RefusedError(
                 "render_error",
@@ -205,6 +208,17 @@ class Program:
                 if file.is_file()
             ),
         }
+
+    def _aside(self) -> Any:
+        """Return an empty scene for Blender to look at while it renders another.
+
+        `bpy.ops` evaluates what it looks at, as the viewport shows it, before and after each call:
+        of a scene whose shapes change from frame to frame that took three times as long as to
+        render it, and no `-a` does so.
+        """
+        if _ASIDE not in bpy.data.scenes:
+            bpy.data.scenes.new(_ASIDE)
+        return bpy.data.scenes[_ASIDE]
 
     def _report_progress(self, stats: object = None, *_: object) -> None:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,17 +201,24 @@ def _set_engine(scene: Any, name: str | None) -> None:
 
 
 def _set_samples(scene: Any, samples: int) -> list[str]:
+    notes: list[str] = []
     if scene.render.engine == "CYCLES":
+        path = "cycles.samples"
         scene.cycles.samples = samples
     elif scene.render.engine == "BLENDER_WORKBENCH":
+        path = "display.render_aa"
         # Workbench knows these numbers only, and OFF for one sample.
         nearest = min((1, 5, 8, 11, 16, 32), key=lambda known: abs(known - samples))
         scene.display.render_aa = str(nearest) if nearest > 1 else "OFF"
         if nearest != samples:
-            return [f"Workbench renders {nearest} samples, the nearest to {samples} that it has"]
+            notes += [f"Workbench renders {nearest} samples, the nearest to {samples} that it has"]
     else:
+        path = "eevee.taa_render_samples"
         scene.eevee.taa_render_samples = samples
-    return []
+    for curve in _curves(scene, path):
+        curve.mute = True
+        notes += ["The .blend animates its samples; they are as the job gives them instead"]
+    return notes
 
 
 def _set_what_a_farm_needs(scene: Any, *, persistent_data: bool) -> list[str]:
@@ -225,10 +233,39 @@ def _set_what_a_farm_needs(scene: Any, *, persistent_data: bool) -> list[str]:
     notes = []
     if render.use_persistent_data and moves:
         notes.append("Persistent data is off, since with motion blur a frame can depend on others")
+    # Blender 4.5 goes on with the samples of the frame before where they become fewer; it was seen
+    # neither in 4.2 to 4.4 nor in 5.0.
+    resampled = bpy.app.version[:2] == (4, 5) and any(_curves(scene, "cycles.samples"))
+    if render.use_persistent_data and resampled:
+        notes.append("Persistent data is off, since Blender 4.5 heeds no fewer samples with it")
     if not persistent_data:
         notes.append("Persistent data is off, since Blender ran out of memory with it")
-    render.use_persistent_data = render.engine == "CYCLES" and not moves and persistent_data
+    render.use_persistent_data = (
+        render.engine == "CYCLES" and not (moves or resampled) and persistent_data
+    )
     return notes
+
+
+def _curves(scene: Any, path: str) -> Iterator[Any]:
+    """Yield what animates a property of a scene: F-curves, those of NLA strips, and drivers."""
+    animation = scene.animation_data
+    if animation is None:
+        return
+    strips = [strip for track in animation.nla_tracks for strip in track.strips]
+    for action in (animation.action, *(strip.action for strip in strips)):
+        yield from (curve for curve in _curves_of(action) if curve.data_path == path)
+    yield from (curve for curve in animation.drivers if curve.data_path == path)
+
+
+def _curves_of(action: Any) -> Iterator[Any]:
+    if action is None:
+        return
+    if not hasattr(action, "layers"):  # before 4.4
+        yield from action.fcurves
+        return
+    for strip in (strip for layer in action.layers for strip in layer.strips):
+        for bag in strip.channelbags:
+            yield from bag.fcurves
 
 
 class _EngineField:

@@ -9,6 +9,8 @@ import bpy
 
 KINDS = {
     "tiny": "a cube that moves, 32x18 Workbench, frames 1 to 6",
+    "moving": "a scene of which everything moves, in every way that an animation has",
+    "viewport": "the same, with a modifier that the viewport alone shows, and takes long over",
     "missing_image": "the same, with a texture that is not there",
     "script": "the same, with a text that is registered to run, and a scripted driver",
     "harmless": "the same, with drivers that need no Python, and a text that draws a rig's panel",
@@ -40,7 +42,7 @@ KINDS = {
 
 
 ESCAPED = "/tmp/blendrop-escaped"
-_WORKBENCH = {"tiny", "script", "spy", "harmless", "render_driver"}
+_WORKBENCH = {"tiny", "viewport", "script", "spy", "harmless", "render_driver"}
 
 
 def main(kind: str, path: str) -> None:
@@ -76,6 +78,8 @@ def main(kind: str, path: str) -> None:
     render.image_settings.color_mode = "RGB"
     render.filepath = "//tiny_####"
     {
+        "moving": move_everything,
+        "viewport": burden_the_viewport,
         "missing_image": miss_image,
         "script": run_scripts,
         "spy": read_environment,
@@ -110,6 +114,81 @@ def main(kind: str, path: str) -> None:
     shutil.rmtree(ESCAPED, ignore_errors=True)  # smoke simulates here, too
     sys.stdout.flush()
     os._exit(0)  # Blender aborts as it takes smoke down
+
+
+def keyed(owner: bpy.types.bpy_struct, name: str, *values: tuple[int, object]) -> None:
+    """Give a property some values, each at its frame."""
+    for frame, value in values:
+        setattr(owner, name, value)
+        owner.keyframe_insert(name, frame=frame)
+
+
+def move_everything(scene: bpy.types.Scene) -> None:
+    """Shapes, lights, materials, settings, what is seen, and which camera it is seen by."""
+    cube, sun = scene.objects["Cube"], scene.objects["Sun"].data
+    cube.shape_key_add(name="Basis")
+    bulge = cube.shape_key_add(name="Bulge")
+    for corner in bulge.data:
+        corner.co *= 1.6
+    keyed(bulge, "value", (1, 0.0), (6, 1.0))
+    smooth = cube.modifiers.new("Smooth", "SUBSURF")
+    smooth.levels, smooth.render_levels = 0, 2
+    keyed(cube.modifiers.new("Wave", "WAVE"), "height", (1, 0.2), (6, 0.8))
+    _grow_by_the_clock(cube.modifiers.new("Clock", "NODES"))
+    rig = bpy.data.objects.new("Rig", bpy.data.armatures.new("Rig"))
+    scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    rig.data.edit_bones.new("Bone").tail = (0, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bone = rig.pose.bones["Bone"]
+    bone.rotation_mode = "XYZ"
+    keyed(bone, "rotation_euler", (1, (0, 0, 0)), (6, (0, 0, 0.9)))
+    cube.vertex_groups.new(name="Bone").add(range(4), 1.0, "ADD")
+    cube.modifiers.new("Rig", "ARMATURE").object = rig
+    second = bpy.data.objects.new("Second", cube.data.copy())
+    second.location = (0, 2, 0)
+    scene.collection.objects.link(second)
+    keyed(second, "hide_render", (1, False), (3, True), (5, False))
+    height = second.driver_add("scale", 2).driver
+    height.type, height.expression = "SCRIPTED", "0.5 + frame / 10"
+    keyed(sun, "energy", (1, 1.0), (6, 6.0))
+    keyed(scene.cycles, "samples", (1, 1), (6, 9))
+    material = bpy.data.materials.new("Dyed")
+    material.use_nodes = True
+    colour = material.node_tree.nodes["Principled BSDF"].inputs["Base Color"]
+    keyed(colour, "default_value", (1, (1, 0, 0, 1)), (6, (0, 0, 1, 1)))
+    cube.data.materials.append(material)
+    low = bpy.data.objects.new("Low", bpy.data.cameras.new("Low"))
+    low.location, low.rotation_euler = (0, -9, 0), (1.57, 0, 0)
+    scene.collection.objects.link(low)
+    for frame, camera in ((1, scene.camera), (4, low)):
+        scene.timeline_markers.new(camera.name, frame=frame).camera = camera
+
+
+def _grow_by_the_clock(modifier: bpy.types.NodesModifier) -> None:
+    """Lift every point with the seconds that have passed."""
+    tree = modifier.node_group = bpy.data.node_groups.new("Clock", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    kinds = ("NodeGroupInput", "NodeGroupOutput", "GeometryNodeSetPosition")
+    begin, end, lift = (tree.nodes.new(kind) for kind in kinds)
+    clock = tree.nodes.new("GeometryNodeInputSceneTime")
+    upwards = tree.nodes.new("ShaderNodeCombineXYZ")
+    tree.links.new(begin.outputs[0], lift.inputs["Geometry"])
+    tree.links.new(clock.outputs["Seconds"], upwards.inputs["Z"])
+    tree.links.new(upwards.outputs[0], lift.inputs["Offset"])
+    tree.links.new(lift.outputs[0], end.inputs[0])
+
+
+def burden_the_viewport(scene: bpy.types.Scene) -> None:
+    """Subdivide the cube, and thin it out again by a share that changes with each frame."""
+    cube = scene.objects["Cube"]
+    cube.modifiers.new("Finer", "SUBSURF").levels = 7
+    fewer = cube.modifiers.new("Fewer", "DECIMATE")
+    keyed(fewer, "ratio", (1, 0.2), (6, 0.1))
+    for modifier in cube.modifiers:
+        modifier.show_render = False
 
 
 def miss_image(scene: bpy.types.Scene) -> None:

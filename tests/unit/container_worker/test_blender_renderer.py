@@ -1,6 +1,7 @@
 """Does real Blender render what was asked, and what does it do with scenes that mean harm?"""
 
 import dataclasses
+import itertools
 import shutil
 import subprocess
 import time
@@ -18,6 +19,7 @@ from container_worker.blender import Blender, Bounds
 from container_worker.blender_renderer import BlenderRenderer
 from local import blenders, pixel_compare
 
+_PLAIN = Path(__file__).parents[3] / "local" / "plain_blender.py"
 _SCENES = Path(__file__).parents[2] / "doubles" / "scene_files.py"
 PLENTY = Bounds(load_seconds=60, frame_seconds=60, stall_seconds=60)
 Scenes = Callable[[str], Path]
@@ -96,6 +98,61 @@ async def test_a_setting_that_does_not_fit_the_scene_is_refused_with_what_would(
         await renderer.open_scene(scene("tiny"), asked, version="5.0")
     assert refused.value.failure_class is failure
     assert any(word in str(refused.value) for word in ("Scene", "Camera"))
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4, 5, 6), (6, 1, 4, 3, 5, 2)])
+async def test_every_frame_is_what_an_animation_render_makes_of_it(
+    installed_blenders: Mapping[str, str], tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """In whatever order; of what plain Blender evaluates, nothing is left out."""
+    for version, program in installed_blenders.items():
+        if not blenders.is_interpreter(program):
+            continue  # plain Blender is asked by way of `bpy`
+        scene, plain = tmp_path / f"{version}.blend", tmp_path / version / "plain"
+        for command in ([_SCENES, "moving", scene], [_PLAIN, scene, plain]):
+            subprocess.run([program, *command], check=True, capture_output=True)  # noqa: ASYNC221
+        renderer = BlenderRenderer({version: program}, scratch=tmp_path / version, bounds=PLENTY)
+        await renderer.open_scene(scene, JobSettings(), version=version)
+        for frame in order:
+            rendered = await renderer.render(frame, f"{frame}.png")
+            different = pixel_compare.max_difference(rendered.path, plain / f"{frame:04d}.png")
+            assert different == 0.0, (version, frame)
+        await renderer.close()
+        frames = sorted(plain.iterdir())
+        assert len(frames) == 6
+        pairs = itertools.pairwise(frames)
+        assert all(pixel_compare.max_difference(*two) > 0.05 for two in pairs)
+
+
+async def test_samples_that_are_given_hold_though_the_scene_animates_them(
+    renderer: BlenderRenderer, scene: Scenes, tmp_path: Path
+) -> None:
+    """The artist asked for a quick look, and pays for no more than that."""
+    report = await renderer.open_scene(scene("moving"), JobSettings(samples=3), version="5.0")
+    given = (await renderer.render(6, "6.png")).path.rename(tmp_path / "given.png")
+    assert report.notes == (
+        "The .blend animates its samples; they are as the job gives them instead",
+    )
+    report = await renderer.open_scene(scene("moving"), JobSettings(), version="5.0")
+    animated = (await renderer.render(6, "6.png")).path
+    assert report.notes == ()
+    assert pixel_compare.max_difference(given, animated) > 0.1
+
+
+async def test_what_the_viewport_alone_shows_costs_no_frame_anything(
+    renderer: BlenderRenderer, scene: Scenes
+) -> None:
+    """Nobody looks at it; characters that bend would take several times as long."""
+    path = scene("viewport")
+    await renderer.warm_up()
+    began = time.monotonic()
+    await renderer.open_scene(path, JobSettings(), version="5.0")
+    opening = time.monotonic() - began  # which evaluates it, once
+    await renderer.render(1, "1.png")
+    seconds = [(await renderer.render(frame, f"{frame}.png")).seconds for frame in range(2, 7)]
+
+    assert opening > 0.3
+    assert min(seconds) < opening / 4, (opening, seconds)
 
 
 async def test_the_cores_that_frames_keep_busy_are_known_after_some_seconds_of_them(
