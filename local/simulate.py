@@ -6,17 +6,20 @@ more, or very uneven times, beside what batches of 1, 5 and 25 frames would come
 
 import argparse
 import itertools
+import json
 import math
 import random
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from blendrop import settings
 from local.simulated_farm import Policy, Result, SimulatedFarm, World
 
 MEAN = 10.0  # seconds a frame
+_RECORDED = Path(__file__).with_name("recorded_shot.json")
 _LARGEST = settings.FunctionSettings.model_fields["batch_size"].default
 _TARGET = settings.WorkerSettings.model_fields["batch_seconds"].default
 FARM = Policy("Blendrop", _LARGEST, shrinking=True, target=float(_TARGET))
@@ -61,6 +64,18 @@ def shots(count: int, seed: int) -> list[float]:
     return list(itertools.islice(all_shots(), count))
 
 
+def recorded(count: int, seed: int) -> list[float]:
+    """A shot of 240 frames that this farm rendered, again and again; a seed begins elsewhere.
+
+    `local.bench.recording` wrote its times; here their mean is the others'.
+    """
+    times: list[float] = json.loads(_RECORDED.read_text(encoding="utf-8"))
+    scale = MEAN / statistics.fmean(times)
+    begin = random.Random(seed).randrange(len(times))  # noqa: S311 it must replay
+    from_there = itertools.islice(itertools.cycle(times), begin, begin + count)
+    return [scale * seconds for seconds in from_there]
+
+
 def one_in_a_thousand(count: int, seed: int) -> list[float]:
     """Even, but for some frames that take a hundred times as long."""
     chances = random.Random(seed)  # noqa: S311 it must replay
@@ -73,6 +88,7 @@ SHAPES: dict[str, Shape] = {
     "ramp": ramp,
     "heavy-tailed": heavy_tailed,
     "shots": shots,
+    "recorded": recorded,
     "heavier-tailed": heavier_tailed,
     "one in a thousand": one_in_a_thousand,
 }
@@ -97,15 +113,18 @@ class Row:
         ]
 
 
+_SMALLER = ("ramp", "heavy-tailed", "shots", "recorded")
+
+
 def rows() -> Iterator[Row]:
     """Yield every line of the table."""
     for shape in SHAPES:
         yield Row(shape, 100_000, World(1000))
     for shape in SHAPES:
         yield Row(shape, 100_000, World(1000, evictions=1))
-    for shape, workers in itertools.product(("ramp", "heavy-tailed", "shots"), (1, 10, 100)):
+    for shape, workers in itertools.product(_SMALLER, (1, 10, 100)):
         yield Row(shape, 100 * workers, World(workers))
-    for shape in ("heavy-tailed", "shots"):
+    for shape in _SMALLER[1:]:
         yield Row(shape, 240, World(10, warm=True))
 
 

@@ -9,6 +9,8 @@ heavy      160×90, 4 samples, half a million faces once subdivided, a packed im
 uneven     160×90, most frames of few samples, three of very many
 workbench  the tiny one, by Workbench
 one core   most of a frame is a modifier that works on one core and changes from frame to frame
+shot       240×135, 240 frames: a flight through bodies of glass, with a cut; its frames' times are
+           kept for `make simulate`
 """
 
 import math
@@ -18,7 +20,15 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-FRAMES = {"tiny": 24, "medium": 12, "heavy": 24, "uneven": 24, "workbench": 24, "one core": 24}
+FRAMES = {
+    "tiny": 24,
+    "medium": 12,
+    "heavy": 24,
+    "uneven": 24,
+    "workbench": 24,
+    "one core": 24,
+    "shot": 240,
+}
 
 
 def main(kind: str, path: str) -> None:
@@ -102,6 +112,36 @@ def one_core(scene: bpy.types.Scene) -> None:
         fewer.keyframe_insert("ratio", frame=frame)
 
 
+def shot(scene: bpy.types.Scene) -> None:
+    """A flight from afar into bodies of glass and out at the sky; then a cut, to one of them."""
+    scene.render.resolution_x, scene.render.resolution_y = 240, 135
+    scene.cycles.samples, scene.cycles.max_bounces = 24, 16
+    grid(scene, "Floor", 50, scale=20, rough=0.4).data.materials.append(textured("Floor", 512))
+    chances = np.random.default_rng(0)
+    glass = bpy.data.materials.new("Glass")
+    if bpy.app.version < (5, 0, 0):
+        glass.use_nodes = True
+    glass.node_tree.nodes["Principled BSDF"].inputs["Transmission Weight"].default_value = 1
+    for number in range(40):
+        body = ball(scene, f"Body {number}", 16)
+        body.location = (*chances.uniform(-4, 4, size=2), chances.uniform(0.5, 3))
+        body.data.materials.append(glass)
+        turn(body, scene.frame_end)
+    camera = scene.camera
+    stations = (
+        (1, (0, -40, 6), (1.45, 0, 0)),
+        (100, (0, -1, 1.5), (1.55, 0, 0)),
+        (140, (0, 9, 3), (2.2, 0, 0)),
+        (160, (0, 12, 4), (2.6, 0, 0)),
+        (161, (0.5, -6, 1.5), (1.5, 0, 0)),  # the cut
+        (240, (3, -5, 1.5), (1.5, 0, 0.5)),
+    )
+    for frame, place, turned in stations:
+        camera.location, camera.rotation_euler = place, turned
+        camera.keyframe_insert("location", frame=frame)
+        camera.keyframe_insert("rotation_euler", frame=frame)
+
+
 SCENES = {
     "tiny": tiny,
     "medium": medium,
@@ -109,6 +149,7 @@ SCENES = {
     "uneven": uneven,
     "workbench": workbench,
     "one core": one_core,
+    "shot": shot,
 }
 
 

