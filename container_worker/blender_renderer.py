@@ -18,21 +18,27 @@ log = structlog.stdlib.get_logger(__name__)
 
 _NOBODY = ports.Progress()
 _UNTRACED = ports.Spans()
-_MEASURED = 5.0  # seconds of rendering, before they say how many cores that takes
+_MEASURED = 2.0  # seconds of rendering, before they say how many cores that takes
 _LEAST_FREE = 2**20  # bytes: with less than this free, that is why an image could not be written
 
 
 @dataclass
 class _Took:
-    """What the frames of a scene took in all since it was opened; seconds."""
+    """What the frames of a scene took in all since it was opened, but for the first; seconds.
+
+    With the first one Blender makes the whole scene ready, which is work of another kind.
+    """
 
     seconds: float = 0.0
     cpu: float = 0.0
+    _first: bool = True
 
     def add(self, seconds: float, cpu: float) -> None:
         """One more frame took that."""
-        self.seconds += seconds
-        self.cpu += cpu
+        if not self._first:
+            self.seconds += seconds
+            self.cpu += cpu
+        self._first = False
 
 
 class BlenderRenderer:

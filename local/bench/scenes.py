@@ -105,7 +105,7 @@ def workbench(scene: bpy.types.Scene) -> None:
 def one_core(scene: bpy.types.Scene) -> None:
     """A landscape that loses more of its faces in each frame."""
     scene.cycles.samples = 1
-    land = grid(scene, "Land", 150, scale=12, rough=0.15)
+    land = grid(scene, "Land", 220, scale=12, rough=0.15)
     fewer = land.modifiers.new("Fewer", "DECIMATE")
     for frame, ratio in ((1, 0.9), (scene.frame_end, 0.1)):
         fewer.ratio = ratio
