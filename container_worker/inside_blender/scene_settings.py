@@ -233,11 +233,11 @@ def _set_what_a_farm_needs(scene: Any, *, persistent_data: bool) -> list[str]:
     notes = []
     if render.use_persistent_data and moves:
         notes.append("Persistent data is off, since with motion blur a frame can depend on others")
-    # Blender 4.5 goes on with the samples of the frame before where they become fewer; it was seen
-    # neither in 4.2 to 4.4 nor in 5.0.
-    resampled = bpy.app.version[:2] == (4, 5) and any(_curves(scene, "cycles.samples"))
+    # Blender 4.5 goes on with the samples of the frame before where they become fewer; 4.2 and 5.0
+    # do not. Those between were not tried.
+    resampled = (4, 2) < bpy.app.version[:2] < (5, 0) and any(_curves(scene, "cycles.samples"))
     if render.use_persistent_data and resampled:
-        notes.append("Persistent data is off, since Blender 4.5 heeds no fewer samples with it")
+        notes.append("Persistent data is off, since this Blender may heed no fewer samples with it")
     if not persistent_data:
         notes.append("Persistent data is off, since Blender ran out of memory with it")
     render.use_persistent_data = (
