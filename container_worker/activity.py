@@ -8,7 +8,6 @@ from blendrop.domain import batches, workers
 from blendrop.usecases import render
 from container_worker.metrics import Metrics
 
-_FREE = frozenset({workers.WorkerState.IDLE, workers.WorkerState.STANDBY})
 _SOON, _LATEST = 5, 3600  # seconds until somebody should ask again
 
 
@@ -39,7 +38,7 @@ class Activity(ports.Progress):
 
     def retry_after(self) -> int:
         """Return in how many seconds the worker may be idle; 0: it is."""
-        if self._worker.state in _FREE:
+        if self._worker.state in workers.FREE:
             return 0
         batch = self._worker.rendering
         if batch is None or not self._frame_seconds:
@@ -124,7 +123,7 @@ class Activity(ports.Progress):
     def standing_by(self, reason: str) -> None:
         """It takes no message, for others use the cores it shares with them; empty: it does."""
         state = self._worker.state
-        if reason and state in _FREE:
+        if reason and state in workers.FREE:
             self._enter(workers.WorkerState.STANDBY, waits_for=reason)
         elif state is workers.WorkerState.STANDBY:
             self._enter(workers.WorkerState.IDLE, waits_for="")

@@ -22,9 +22,7 @@ from container_worker.metrics import Metrics
 log = structlog.stdlib.get_logger(__name__)
 
 _SHUTDOWN_SECONDS = 1.0  # for answers in hand: a worker that leaves has little time
-_READY = frozenset(
-    {workers.WorkerState.IDLE, workers.WorkerState.STANDBY, workers.WorkerState.RENDERING}
-)
+_READY = workers.FREE | {workers.WorkerState.RENDERING}
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
 

@@ -9,7 +9,6 @@ from blendrop.domain import jobs, workers
 
 # KEDA looks every 15 s and a cold node pulls an image of gigabytes; what takes longer has a cause.
 _SCALING_SECONDS = 600.0
-_FREE = frozenset({workers.WorkerState.IDLE, workers.WorkerState.STANDBY})
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,9 @@ def _why_idle(farm: FarmState, active: Sequence[jobs.Job]) -> str:
     by_state = {one.state for one in farm.live}
     if by_state <= {workers.WorkerState.LEAVING}:
         return f"the workers that are left are leaving; {_wait(farm.depth)}{_oldest(farm)}"
-    if not by_state & _FREE:
+    if not by_state & workers.FREE:
         return f"workers are starting Blender; {_wait(farm.depth)}{_oldest(farm)}"
-    if waits := _why_all_wait([one for one in farm.live if one.state in _FREE]):
+    if waits := _why_all_wait([one for one in farm.live if one.state in workers.FREE]):
         return f"{_wait(farm.depth)}{_oldest(farm)}; {waits}"
     if farm.oldest_waiting is None:
         return (

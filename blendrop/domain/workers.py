@@ -36,6 +36,10 @@ class WorkerState(StrEnum):
     LEFT = "left"
 
 
+# It holds no batch, and could take one.
+FREE = frozenset({WorkerState.IDLE, WorkerState.STANDBY})
+
+
 class RenderingNow(pydantic.BaseModel):
     """The batch that a worker holds, and how far it is."""
 

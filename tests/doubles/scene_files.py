@@ -9,7 +9,6 @@ import bpy
 
 KINDS = {
     "tiny": "a cube that moves, 32x18 Workbench, frames 1 to 6",
-    "moving": "a scene of which everything moves, in every way that an animation has",
     "viewport": "the same, with a modifier that the viewport alone shows, and takes long over",
     "missing_image": "the same, with a texture that is not there",
     "script": "the same, with a text that is registered to run, and a scripted driver",
@@ -38,6 +37,7 @@ KINDS = {
     "format_TIFF": "that format, and so for each that Blender has",
     "filmic": "a colour management that is not the default, and an image that is mirrored",
     "standard": "the same in another view transform",
+    "moving": "a scene of which everything moves, in every way that an animation has",
 }
 
 
