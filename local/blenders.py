@@ -142,6 +142,12 @@ def _run(*command: str) -> None:
         ) from failed
 
 
+def newest(installed: Mapping[str, str]) -> tuple[str, str]:
+    """Return the version and the program of the last one, of some that stand oldest first."""
+    *_, last = installed.items()
+    return last
+
+
 def is_interpreter(program: str) -> bool:
     """Tell whether a program is a Python interpreter that holds `bpy`, no Blender executable."""
     return Path(program).name.startswith("python")

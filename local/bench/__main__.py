@@ -38,9 +38,7 @@ async def main() -> int:
 
 
 async def _rendered(names: list[str], rounds: int) -> dict[str, renders.Measured]:
-    installed = blenders.ensure({})
-    newest = dict([list(installed.items())[-1]])
-    (program,) = newest.values()
+    version, program = blenders.newest(blenders.ensure({}))
     scenes = {name: await scene_files.made(program, name, _FOLDER / "scenes") for name in names}
     measured = {name: renders.Measured() for name in names}
     share = _FOLDER / "frames"
@@ -48,7 +46,7 @@ async def _rendered(names: list[str], rounds: int) -> dict[str, renders.Measured
     plan = farm.Plan(
         folder=_FOLDER,
         share=share,
-        blenders=newest,
+        blenders={version: program},
         workers=0,
         settings={"BLENDROP_MOST_WORKERS": "2"},  # batches are cut for as many as there may be
     )

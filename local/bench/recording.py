@@ -20,10 +20,11 @@ _RECORDED = _ROOT / "local" / "recorded_shot.json"
 
 async def main() -> int:
     """Render the shot on one warm worker, and write down what its frames took."""
-    newest = dict([list(blenders.ensure({}).items())[-1]])
-    (program,) = newest.values()
+    version, program = blenders.newest(blenders.ensure({}))
     scene = await scene_files.made(program, "shot", _FOLDER / "scenes")
-    plan = farm.Plan(folder=_FOLDER, share=_FOLDER / "frames", blenders=newest, workers=1)
+    plan = farm.Plan(
+        folder=_FOLDER, share=_FOLDER / "frames", blenders={version: program}, workers=1
+    )
     seconds: dict[int, float] = {}
     async with farm.running(plan) as running:
 

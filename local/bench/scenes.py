@@ -118,9 +118,7 @@ def shot(scene: bpy.types.Scene) -> None:
     scene.cycles.samples, scene.cycles.max_bounces = 24, 16
     grid(scene, "Floor", 50, scale=20, rough=0.4).data.materials.append(textured("Floor", 512))
     chances = np.random.default_rng(0)
-    glass = bpy.data.materials.new("Glass")
-    if bpy.app.version < (5, 0, 0):
-        glass.use_nodes = True
+    glass = surface("Glass")
     glass.node_tree.nodes["Principled BSDF"].inputs["Transmission Weight"].default_value = 1
     for number in range(40):
         body = ball(scene, f"Body {number}", 16)
@@ -216,15 +214,21 @@ def mesh_of(name: str, corners: np.ndarray, faces: np.ndarray) -> bpy.types.Mesh
     return mesh
 
 
+def surface(name: str) -> bpy.types.Material:
+    """Make a material of a Principled BSDF."""
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    return material
+
+
 def textured(name: str, side: int, *, seed: int = 0) -> bpy.types.Material:
     """Make a material with an image of noise that is packed into the .blend."""
     image = bpy.data.images.new(name, side, side)
     pixels = np.random.default_rng(seed).random((side * side, 4), dtype=np.float32)
     image.pixels.foreach_set(pixels.ravel())
     image.pack()
-    material = bpy.data.materials.new(name)
-    if bpy.app.version < (5, 0, 0):
-        material.use_nodes = True
+    material = surface(name)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     texture = nodes.new("ShaderNodeTexImage")
     texture.image = image

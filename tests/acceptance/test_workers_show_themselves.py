@@ -17,7 +17,7 @@ from prometheus_client import parser
 from blendrop import settings, wiring
 from blendrop.domain import jobs
 from blendrop.usecases import farm as usecase
-from local import farm_storage
+from local import blenders, farm_storage
 from tests.doubles import watched_farm
 from tests.doubles.watched_farm import WatchedFarm
 
@@ -226,7 +226,7 @@ async def test_a_worker_that_was_idle_for_too_long_says_so(
     storage_account: str, tmp_path: Path, installed_blenders: Mapping[str, str]
 ) -> None:
     """Its container ends well, and is not started anew."""
-    version, program = list(installed_blenders.items())[-1]
+    version, program = blenders.newest(installed_blenders)
     code, why = await life(
         storage_account,
         tmp_path,
