@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -39,14 +40,17 @@ class AzureBatchQueue:
         self._poison_name = poison_queue
         self._turns = priorities.Turns()
 
-    def _queue(self, priority: priorities.Priority) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
-        return self._clients.queues.get_queue_client(self._names[priority])
+    @functools.cached_property
+    def _queues(self) -> Mapping[priorities.Priority, Any]:
+        """The SDK's clients, loaded where they are used and made once, since that takes a while."""
+        service = self._clients.queues
+        return {priority: service.get_queue_client(name) for priority, name in self._names.items()}
 
     async def send(
         self, batch_messages: Sequence[messages.BatchMessage], *, priority: priorities.Priority
     ) -> None:
         """Put every message on the queue, many at once."""
-        queue = self._queue(priority)
+        queue = self._queues[priority]
         waiting = iter([messages.encode(message) for message in batch_messages])
 
         async def sender() -> None:
@@ -65,7 +69,7 @@ class AzureBatchQueue:
         now = self._clock.elapsed()
         for priority in self._turns.order(now):
             with translated(f"receive from {self._names[priority]}"):
-                message = await self._queue(priority).receive_message(
+                message = await self._queues[priority].receive_message(
                     visibility_timeout=_seconds(lease)
                 )
             if message is not None:
@@ -94,7 +98,7 @@ class AzureBatchQueue:
             name = self._names[delivery.priority]
             with translated(f"keep message {delivery.message_id} of {name}"):
                 # Without content the body stays as it is.
-                updated = await self._queue(delivery.priority).update_message(
+                updated = await self._queues[delivery.priority].update_message(
                     delivery.message_id,
                     pop_receipt=delivery.pop_receipt,
                     visibility_timeout=_seconds(time),
@@ -108,7 +112,7 @@ class AzureBatchQueue:
         try:
             name = self._names[delivery.priority]
             with translated(f"delete message {delivery.message_id} of {name}"):
-                await self._queue(delivery.priority).delete_message(
+                await self._queues[delivery.priority].delete_message(
                     delivery.message_id, delivery.pop_receipt
                 )
         except (errors.NotFoundError, errors.ConflictError, exceptions.HttpResponseError) as other:
@@ -133,7 +137,7 @@ class AzureBatchQueue:
         depth = 0
         for priority, name in self._names.items():
             with translated(f"count the messages of {name}"):
-                properties = await self._queue(priority).get_queue_properties()
+                properties = await self._queues[priority].get_queue_properties()
             depth += int(properties.approximate_message_count or 0)
         return depth
 
@@ -142,7 +146,7 @@ class AzureBatchQueue:
         sent: list[datetime.datetime] = []
         for priority, name in self._names.items():
             with translated(f"look into {name}"):
-                front = await self._queue(priority).peek_messages(max_messages=_PEEKED)
+                front = await self._queues[priority].peek_messages(max_messages=_PEEKED)
             sent.extend(message.inserted_on for message in front)
         return min(sent, default=None)
 

@@ -7,6 +7,7 @@ at once cost a few writes. Between processes the ETag decides; whoever loses rea
 
 import asyncio
 import datetime
+import functools
 import hashlib
 import random
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ class AzureRateCounters:
         self._counters: dict[Key, _Counter] = {}
         self._tidied_at = _REMEMBERED
 
-    @property
+    @functools.cached_property
     def _table(self) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
         return self._clients.tables.get_table_client(self._name)
 

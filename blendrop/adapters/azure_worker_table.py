@@ -1,5 +1,6 @@
 """Workers in an Azure table."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ class AzureWorkerTable:
         self._clients = clients
         self._name = table
 
-    @property
+    @functools.cached_property
     def _table(self) -> Any:  # noqa: ANN401 the SDK's client, loaded only where it is used
         return self._clients.tables.get_table_client(self._name)
 
