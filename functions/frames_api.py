@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import fastapi
-import pydantic
 
-from blendrop.domain import frames
+from blendrop.domain import frames, record
 from blendrop.usecases import show
 from functions import conditional, problems, world
 from functions.jobs_api import NOT_MODIFIED, JobId
@@ -34,7 +33,7 @@ _BINARY = "application/octet-stream"
 Frame = Annotated[int, fastapi.Path(ge=frames.FIRST_POSSIBLE, le=frames.LAST_POSSIBLE)]
 
 
-class Frames(pydantic.BaseModel):
+class Frames(record.Record):
     """A job's frames."""
 
     frames: tuple[show.FrameView, ...]

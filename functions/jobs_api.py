@@ -7,7 +7,7 @@ import fastapi
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import batches, costs, events, job_settings, jobs, priorities
+from blendrop.domain import batches, costs, events, job_settings, jobs, priorities, record
 from blendrop.usecases import control, show, submit
 from functions import access, back_pressure, conditional, problems, world
 
@@ -69,7 +69,7 @@ class JobRequest(pydantic.BaseModel):
     ] = {}
 
 
-class DryRun(pydantic.BaseModel):
+class DryRun(record.Record):
     """What a request would render."""
 
     scene: jobs.SceneRef
@@ -94,7 +94,7 @@ class UploadRequest(pydantic.BaseModel):
     key: Annotated[str, pydantic.Field(max_length=255)] = ""
 
 
-class Upload(pydantic.BaseModel):
+class Upload(record.Record):
     """Where to put a file: block by block (Put Block, Put Block List), or at once (Put Blob)."""
 
     scene: str  # what POST /api/jobs then names
@@ -123,13 +123,13 @@ class ResumeRequest(pydantic.BaseModel):
     max_cost: job_settings.MaxCost | None = None  # in place of the job's own, if given
 
 
-class Batches(pydantic.BaseModel):
+class Batches(record.Record):
     """A job's batches."""
 
     batches: tuple[batches.Batch, ...]
 
 
-class Events(pydantic.BaseModel):
+class Events(record.Record):
     """What happened to a job, oldest first."""
 
     events: tuple[events.JobEvent, ...]

@@ -8,16 +8,16 @@ from typing import Any
 import fastapi
 import fastapi.exceptions
 import fastapi.responses
-import pydantic
 import starlette.exceptions
 
 from blendrop import errors
+from blendrop.domain import record
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = 5
 
 
-class Problem(pydantic.BaseModel):
+class Problem(record.Record):
     """One thing to mend in a request."""
 
     pointer: str  # JSON pointer into the body, or the name of a parameter
@@ -26,7 +26,7 @@ class Problem(pydantic.BaseModel):
     remedy: str
 
 
-class ProblemDetails(pydantic.BaseModel):
+class ProblemDetails(record.Record):
     """What is wrong, in the members of RFC 9457 and one of our own."""
 
     type: str = "about:blank"

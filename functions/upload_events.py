@@ -9,6 +9,7 @@ import azure.functions as func
 import pydantic
 
 from blendrop import errors, settings
+from blendrop.domain import record
 from blendrop.usecases import submit
 from functions import invocation, world
 
@@ -18,11 +19,11 @@ _CREATED = "Microsoft.Storage.BlobCreated"
 _SUBJECT = f"/blobServices/default/containers/{settings.SCENES_CONTAINER}/blobs/"
 
 
-class _Data(pydantic.BaseModel):
+class _Data(record.Record):
     url: str
 
 
-class _CloudEvent(pydantic.BaseModel):
+class _CloudEvent(record.Record):
     """The fields we need of a CloudEvents 1.0 event.
 
     Source: Microsoft Learn, "Azure Blob Storage as an Event Grid source".

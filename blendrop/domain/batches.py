@@ -14,10 +14,8 @@ import datetime
 from collections.abc import Collection
 from enum import StrEnum
 
-import pydantic
-
 from blendrop import errors
-from blendrop.domain import frames, images, usage
+from blendrop.domain import frames, images, record, usage
 
 
 class BatchState(StrEnum):
@@ -52,10 +50,8 @@ TRANSITIONS: dict[BatchState, frozenset[BatchState]] = {
 }
 
 
-class FrameFailure(pydantic.BaseModel):
+class FrameFailure(record.Record):
     """Why a frame has no image, after how many attempts."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     frame: int
     attempts: int
@@ -66,19 +62,15 @@ class FrameFailure(pydantic.BaseModel):
     log_tail: str = ""
 
 
-class FlaggedFrame(pydantic.BaseModel):
+class FlaggedFrame(record.Record):
     """A frame whose image is whole and of the right shape, and yet worth a person's look."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     frame: int
     flags: tuple[images.FrameFlag, ...]
 
 
-class Batch(pydantic.BaseModel):
+class Batch(record.Record):
     """Some frames of one job that one message carries."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     job: str
     number: int  # from 0
@@ -92,7 +84,8 @@ class Batch(pydantic.BaseModel):
     pause_requested: bool = False  # its worker is to give it back after the frame in hand
     frames_done: int = 0
     taken_over: int = 0  # of those, from an earlier job
-    frame_seconds: dict[int, float] = {}  # in Blender, of each frame done
+    # In Blender, of each frame done.
+    frame_seconds: dict[int, float] = {}  # noqa: RUF012 a model copies its defaults
     worker_seconds: float = 0.0  # that workers held it, over all attempts
     idle_seconds: float = 0.0  # that they started, or waited before and after it
     used: usage.Usage = usage.Usage()  # in both

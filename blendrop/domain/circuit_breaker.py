@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable
 
-import pydantic
-
-from blendrop.domain import batches, frames
+from blendrop.domain import batches, frames, record
 
 _SURE_AFTER = 2  # attempts: a first failure may be the worker's
 
 
-class CircuitBreaker(pydantic.BaseModel):
+class CircuitBreaker(record.Record):
     """When a job is stopped for its failing frames."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     first_frames: int = 10  # that must have been tried before the job is judged
     share: float = 0.5  # of the frames tried; more than this stops the job

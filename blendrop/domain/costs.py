@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pydantic
 
-from blendrop.domain import batches, usage
+from blendrop.domain import batches, record, usage
 
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 300.0  # of a worker for a frame, while nothing is known
 _USUAL = usage.Machine(cpus=4, memory_gib=8)  # of a worker, before one was seen
@@ -27,10 +27,10 @@ _NEVER_COUNTED = (
 )
 
 
-class Price(pydantic.BaseModel):
+class Price(record.Record):
     """What something costs, where, and who says so."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid")
 
     price: float
     per: int = 1  # for so many
@@ -41,10 +41,10 @@ class Price(pydantic.BaseModel):
     read: datetime.date | None = None  # when it was looked up
 
 
-class PriceTable(pydantic.BaseModel):
+class PriceTable(record.Record):
     """The prices by the names of what they are for."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid")
 
     currency: str = pydantic.Field("USD", pattern="^[A-Z]{3}$")
     prices: Mapping[str, Price] = {}
@@ -80,7 +80,7 @@ class PriceTable(pydantic.BaseModel):
         )
 
 
-class CostPart(pydantic.BaseModel):
+class CostPart(record.Record):
     """What one thing that was used costs."""
 
     what: str  # its name in the price table
@@ -88,7 +88,7 @@ class CostPart(pydantic.BaseModel):
     cost: float
 
 
-class Cost(pydantic.BaseModel):
+class Cost(record.Record):
     """The money of a job, as far as the prices go."""
 
     so_far: float
@@ -99,7 +99,7 @@ class Cost(pydantic.BaseModel):
     lacks: tuple[str, ...]  # what is not in it
 
 
-class CostBand(pydantic.BaseModel):
+class CostBand(record.Record):
     """Between which amounts a job may come to lie of which no frame was rendered."""
 
     least: float

@@ -7,7 +7,7 @@ missing and none is made up. Frames that are done have none: their files tell.
 import datetime
 from enum import StrEnum
 
-import pydantic
+from blendrop.domain import record
 
 
 class EventKind(StrEnum):
@@ -31,10 +31,8 @@ class EventKind(StrEnum):
     ANNOUNCEMENT_FAILED = "announcement_failed"
 
 
-class JobEvent(pydantic.BaseModel):
+class JobEvent(record.Record):
     """One thing that happened to a job."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     at: datetime.datetime
     kind: EventKind

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-import pydantic
+from blendrop.domain import record
 
 
-class ExpectedImage(pydantic.BaseModel):
+class ExpectedImage(record.Record):
     """What the scene and the settings ask a frame's image to be, as Blender reported it."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     file_format: str  # Blender's name: PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF, …
     width: int  # pixels

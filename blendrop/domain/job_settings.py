@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import frames, priorities, webhook_addresses
+from blendrop.domain import frames, priorities, record, webhook_addresses
 
 Engine = Literal["CYCLES", "EEVEE", "WORKBENCH"]
 ImageFormat = Literal["PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER"]
@@ -24,10 +24,8 @@ Webhook = Annotated[
 MaxCost = Annotated[float, pydantic.Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
-class Limits(pydantic.BaseModel):
+class Limits(record.Record):
     """What the farm can take and what it assumes; each is a setting of the farm."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     frames_per_job: int = 20_000
     frames_per_batch: int = 500  # keeps a batch row under the 64 KiB of a table property
@@ -40,10 +38,10 @@ class Limits(pydantic.BaseModel):
     own_hosts: frozenset[str] = frozenset()  # that may be told though they are private
 
 
-class JobSettings(pydantic.BaseModel):
+class JobSettings(record.Record):
     """What a job asks for; a field that is None is left to the .blend."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(extra="forbid")
 
     frames: str | None = None  # canonical frame range
     scene: str | None = None  # name of a scene in the .blend

@@ -18,10 +18,8 @@ import re
 import unicodedata
 from enum import StrEnum
 
-import pydantic
-
 from blendrop import errors
-from blendrop.domain import batch_sizes, events, frames, job_settings
+from blendrop.domain import batch_sizes, events, frames, job_settings, record
 
 
 class JobState(StrEnum):
@@ -81,10 +79,8 @@ class AnnouncementState(StrEnum):
     FAILED = "failed"  # on every attempt
 
 
-class Announcement(pydantic.BaseModel):
+class Announcement(record.Record):
     """How far telling the one whom the job names has come."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     state: AnnouncementState = AnnouncementState.NONE
     attempts: int = 0
@@ -104,20 +100,16 @@ class Announcement(pydantic.BaseModel):
         return Announcement(state=AnnouncementState.FAILED, attempts=attempts, reason=reason)
 
 
-class SceneRef(pydantic.BaseModel):
+class SceneRef(record.Record):
     """One version of an uploaded .blend: its bytes are those that had this ETag."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     name: str  # blob name in the container of scenes
     etag: str
     size: int  # bytes
 
 
-class Job(pydantic.BaseModel):
+class Job(record.Record):
     """One request to render frames of a scene with given settings."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     id: str
     state: JobState

@@ -11,17 +11,17 @@ from typing import Literal
 import pydantic
 
 from blendrop import errors
-from blendrop.domain import batches
+from blendrop.domain import batches, record
 
 # The most that a storage queue takes (Azure Storage: "a message can be up to 64 KiB in size").
 LARGEST = 64 * 1024
 
 
-class BatchMessage(pydantic.BaseModel):
+class BatchMessage(record.Record):
     """One batch of one job, to be rendered."""
 
     # Fields of later versions are ignored as long as they keep `v`: an addition breaks no worker.
-    model_config = pydantic.ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
 
     v: Literal[1] = 1
     job: str

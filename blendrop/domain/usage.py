@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Mapping
 
-import pydantic
+from blendrop.domain import record
 
 # How the accounts bill their operations (Azure's pricing pages of blobs, queues and tables, and
 # Microsoft Learn, "Understand Azure Files billing"). Deleting a blob is free, and in no class.
@@ -51,16 +51,15 @@ _FREE = frozenset({("blob", "Delete Blob"), ("blob", "Delete Container")})
 _ROWS_AT_ONCE = 100  # in a transaction
 
 
-class Usage(pydantic.BaseModel):
+class Usage(record.Record):
     """Machines for a time, and operations of the storage account."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     worker_seconds: float = 0.0
     vcpu_seconds: float = 0.0
     gib_seconds: float = 0.0  # of memory
-    gpu_seconds: dict[str, float] = {}  # by the card's name
-    transactions: dict[str, int] = {}  # by the class that they are billed in
+    # By the card's name, and by the class that they are billed in.
+    gpu_seconds: dict[str, float] = {}  # noqa: RUF012 a model copies its defaults
+    transactions: dict[str, int] = {}  # noqa: RUF012
 
     def plus(self, other: "Usage") -> "Usage":
         """Return both together."""
@@ -83,10 +82,8 @@ class Usage(pydantic.BaseModel):
         )
 
 
-class Machine(pydantic.BaseModel):
+class Machine(record.Record):
     """How large a worker is."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     cpus: float
     memory_gib: float

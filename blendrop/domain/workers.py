@@ -17,9 +17,7 @@ import re
 from collections.abc import Collection
 from enum import StrEnum
 
-import pydantic
-
-from blendrop.domain import usage
+from blendrop.domain import record, usage
 
 # Beats that a worker may miss: storage that is away for a moment buries nobody.
 _BEATS_MISSED = 3
@@ -40,10 +38,8 @@ class WorkerState(StrEnum):
 FREE = frozenset({WorkerState.IDLE, WorkerState.STANDBY})
 
 
-class RenderingNow(pydantic.BaseModel):
+class RenderingNow(record.Record):
     """The batch that a worker holds, and how far it is."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     job: str
     batch: int
@@ -56,10 +52,8 @@ class RenderingNow(pydantic.BaseModel):
     frame_since: datetime.datetime | None = None
 
 
-class Worker(pydantic.BaseModel):
+class Worker(record.Record):
     """One life of one worker: a worker that is started again under its name is another row."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
 
     name: str
     version: str  # of Blendrop

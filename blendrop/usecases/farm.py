@@ -6,11 +6,10 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pydantic
 import structlog
 
 from blendrop import errors, ports
-from blendrop.domain import farm_state, jobs, usage, workers
+from blendrop.domain import farm_state, jobs, record, usage, workers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,13 +40,13 @@ class WorkerView(workers.Worker):
     why_dead: str  # why it is thought dead, for a person; empty while it lives
 
 
-class WorkersView(pydantic.BaseModel):
+class WorkersView(record.Record):
     """The workers, live ones first, then the last ones that are thought dead."""
 
     workers: tuple[WorkerView, ...]
 
 
-class FarmView(pydantic.BaseModel):
+class FarmView(record.Record):
     """The farm at a glance."""
 
     queue_depth: int  # batches that wait, are held by a worker, or come back after a delay

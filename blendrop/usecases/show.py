@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import pydantic
-
 from blendrop import errors, ports
-from blendrop.domain import batches, costs, events, frames, images, jobs, usage
+from blendrop.domain import batches, costs, events, frames, images, jobs, record, usage
 
 _LISTED = 100  # failures, and flagged frames, that a job shows; its frames show them all
 
@@ -24,7 +22,7 @@ class Showing:
     prices: costs.PriceTable
 
 
-class AtWork(pydantic.BaseModel):
+class AtWork(record.Record):
     """A worker that renders a batch of the job."""
 
     worker: str
@@ -34,7 +32,7 @@ class AtWork(pydantic.BaseModel):
     waits: str  # why it cannot go on; empty while it renders
 
 
-class JobView(pydantic.BaseModel):
+class JobView(record.Record):
     """A job with what has become of it so far."""
 
     job: jobs.Job
@@ -65,7 +63,7 @@ class FrameState(StrEnum):
     FAILED = "failed"  # so far, or for good
 
 
-class FrameView(pydantic.BaseModel):
+class FrameView(record.Record):
     """One frame of a job."""
 
     frame: int
@@ -77,7 +75,7 @@ class FrameView(pydantic.BaseModel):
     failure: batches.FrameFailure | None
 
 
-class JobPage(pydantic.BaseModel):
+class JobPage(record.Record):
     """Some jobs, newest first."""
 
     jobs: tuple[jobs.Job, ...]
