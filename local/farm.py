@@ -102,6 +102,11 @@ class Farm:
         return {name: f"http://127.0.0.1:{port}" for name, port in self._status_ports.items()}
 
     @property
+    def share(self) -> Path:
+        """The folder of frames."""
+        return self._plan.share
+
+    @property
     def functions_pid(self) -> int:
         """The process of the function app's host."""
         if self._functions is None:

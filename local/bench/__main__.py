@@ -41,17 +41,21 @@ async def _rendered(names: list[str], rounds: int) -> dict[str, renders.Measured
     version, program = blenders.newest(blenders.ensure({}))
     scenes = {name: await scene_files.made(program, name, _FOLDER / "scenes") for name in names}
     measured = {name: renders.Measured() for name in names}
-    share = _FOLDER / "frames"
-    shutil.rmtree(share, ignore_errors=True)
-    plan = farm.Plan(
-        folder=_FOLDER,
-        share=share,
-        blenders={version: program},
-        workers=0,
-        settings={"BLENDROP_MOST_WORKERS": "2"},  # batches are cut for as many as there may be
+    one, two = (
+        farm.Plan(
+            folder=_FOLDER / f"farm-of-{workers}",
+            share=_FOLDER / f"farm-of-{workers}" / "frames",
+            blenders={version: program},
+            workers=0,
+            # Batches are cut for as many as there may be.
+            settings={"BLENDROP_MOST_WORKERS": str(workers)},
+        )
+        for workers in (1, 2)
     )
-    async with farm.running(plan) as running:
-        bench = renders.Bench(running, share, program, _FOLDER)
+    for plan in (one, two):
+        shutil.rmtree(plan.share, ignore_errors=True)
+    async with farm.running(one) as alone, farm.running(two) as shared:
+        bench = renders.Bench(alone, shared, program, _FOLDER)
         for _ in range(rounds):
             await bench.round(scenes, measured)
     return measured

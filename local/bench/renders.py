@@ -57,18 +57,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bench:
-    """A farm and a Blender beside it that are given the same scenes."""
+    """Farms and a Blender beside them that are given the same scenes."""
 
-    farm: farm.Farm
-    share: Path
+    one: farm.Farm  # which has one worker at the most, and so cuts batches for one
+    two: farm.Farm  # which has two
     program: str
     folder: Path
 
     async def round(self, scenes: Mapping[str, Path], measured: Mapping[str, Measured]) -> None:
         """Render every scene once in every way."""
         for name, scene in scenes.items():
-            await self.farm.scale(1)
-            await self.farm.workers_ready()
+            await self.one.scale(1)
+            await self.one.workers_ready()
             plain = self.folder / "plain"
             measured[name].seconds[PLAIN].append(await self._plain(scene, plain))
             measured[name].frames = count = len(list(plain.iterdir()))
@@ -76,13 +76,15 @@ class Bench:
             measured[name].seconds[PERSISTENT].append(kept)
             measured[name].seconds[TUTORIAL].append(await self._tutorial(scene, count))
             job = await self._farm(scene, measured[name], ONE)
-            difference = _difference(job, self.share / job.id, plain)
+            difference = _difference(job, self.one.share / job.id, plain)
             measured[name].difference = max(measured[name].difference, difference)
-            await self.farm.scale(2)
-            await self.farm.workers_ready()
-            await self._farm(scene, measured[name], TWO)
-            await self.farm.scale(0)
+            await self.one.scale(0)
             await self._farm(scene, measured[name], COLD)
+            await self.one.scale(0)
+            await self.two.scale(2)
+            await self.two.workers_ready()
+            await self._farm(scene, measured[name], TWO)
+            await self.two.scale(0)
             told = (
                 f"{way} {times.seconds[way][-1]:.1f}" for way in WAYS if (times := measured[name])
             )
@@ -128,11 +130,12 @@ class Bench:
 
     async def _farm(self, scene: Path, measured: Measured, way: str) -> jobs.Job:
         """Let the farm render a new upload; frames say by their own time when they were there."""
+        used = self.two if way == TWO else self.one
         loaded = (await self._snapshot()).sum(_LOADED) if way == ONE else 0.0
         began = time.time()
         if way == COLD:
-            await self.farm.scale(1)
-        job_id = await self.farm.client.upload(scene, {"force": "true"})
+            await used.scale(1)
+        job_id = await used.client.upload(scene, {"force": "true"})
         uploaded = time.time()
         last: list[jobs.Job] = []
         before: list[_Snapshot] = []
@@ -140,18 +143,18 @@ class Bench:
         async def followed() -> None:
             if way == ONE:
                 before.append(await self._after_first_frame(job_id))
-            last.extend([view.job async for view in self.farm.client.follow(job_id)][-1:])
+            last.extend([view.job async for view in used.client.follow(job_id)][-1:])
 
-        await self.farm.beside(followed())
+        await used.beside(followed())
         job = last[-1]
         if before:
             self._note_costs(measured.costs, before[0], await self._snapshot())
         if job.state is not jobs.JobState.COMPLETED:
             raise errors.UnavailableError(f"job {job.id} {job.state}: {job.reason}")
-        published = sorted(path.stat().st_mtime for path in _files(job, self.share / job.id))
+        published = sorted(path.stat().st_mtime for path in _files(job, used.share / job.id))
         measured.seconds[way].append(published[-1] - began)
         if way == ONE:
-            seconds = (await self.farm.client.batches(job_id))[0].frame_seconds
+            seconds = (await used.client.batches(job_id))[0].frame_seconds
             in_blender = before[0].sum(_LOADED) - loaded + seconds[min(seconds)]
             measured.first_frame.append(published[0] - uploaded)
             measured.beyond_first.append(published[0] - uploaded - in_blender)
@@ -159,14 +162,14 @@ class Bench:
 
     async def _after_first_frame(self, job_id: str) -> "_Snapshot":
         """Return where the worker stands once a job's first frame is published."""
-        folder = self.share / job_id
+        folder = self.one.share / job_id
         while not any(one.is_file() for one in folder.glob("[!.]*")):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return await self._snapshot()
 
     async def _snapshot(self) -> "_Snapshot":
-        (name,) = self.farm.workers
-        address = self.farm.status_addresses[name]
+        (name,) = self.one.workers
+        address = self.one.status_addresses[name]
         async with aiohttp.ClientSession() as http, http.get(f"{address}/metrics") as answer:
             return _Snapshot(time.monotonic(), await answer.text())
 
@@ -177,7 +180,7 @@ class Bench:
         costs.cpu_per_frame.append(cpu / count)
         costs.share.append(cpu / (after.at - before.at))
         costs.calls_per_frame.append((after.sum(_CALLS) - before.sum(_CALLS)) / count)
-        (worker,) = self.farm.workers.values()
+        (worker,) = self.one.workers.values()
         costs.worker_memory = max(costs.worker_memory, _peak(worker.process.pid))
         for child in _children(worker.process.pid):
             costs.blender_memory = max(costs.blender_memory, _peak(child))
