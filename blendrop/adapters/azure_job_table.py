@@ -155,8 +155,8 @@ class AzureJobTable:
         if event is None:
             # A transaction of one would do, but costs the SDK several times the CPU.
             kind, entity, options = operation
-            written = await getattr(self._table, f"{kind}_entity")(entity, **options)
-            return str(written["etag"])
+            write = self._table.create_entity if kind == "create" else self._table.update_entity
+            return str((await write(entity, **options))["etag"])
         happened = job_entities.of_event(operation[1]["PartitionKey"], event)
         both = await self._table.submit_transaction([operation, ("create", happened, {})])
         return str(both[0]["etag"])

@@ -65,7 +65,8 @@ RENDERED = {
         "queue Delete Message": 13,
         "table Query Entities": 6,  # the job, the rows of its batches, an equal job; 3 to settle it
         "table Insert Or Merge Entity": 1,  # that it has such frames
-        "table Entity Group Transaction": 28,  # 2 for each batch; the job begins, and ends
+        "table Update Entity": 26,  # 2 for each batch
+        "table Entity Group Transaction": 2,  # the job begins, and ends, each with its event
     },
     50: {
         "blob Get Blob": 1,
@@ -73,7 +74,8 @@ RENDERED = {
         "queue Delete Message": 2,
         "table Query Entities": 6,
         "table Insert Or Merge Entity": 1,
-        "table Entity Group Transaction": 6,
+        "table Update Entity": 4,
+        "table Entity Group Transaction": 2,
     },
 }
 # Both together, of queues and tables alone:
