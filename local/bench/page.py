@@ -58,7 +58,7 @@ def _bounds(figures: Figures) -> Iterator[tuple[str, float, float]]:
         if name in _MOST:
             yield f"{name}: one worker over plain Blender", one / plain, _MOST[name]
         yield f"{name}: two workers over one", two / one, _MOST_TWO_OF.get(name, _MOST_TWO)
-        if plain / scene.frames < 1:
+        if one / scene.frames < 1:  # as they were rendered here
             cpu = statistics.median(scene.costs.cpu_per_frame)
             yield f"{name}: CPU seconds beside Blender for a frame", cpu, _SMALL_FRAME
         else:
