@@ -41,7 +41,11 @@ class AzureJobTable:
             await self.list_open(job.id)
         try:
             with translated(f"add job {job.id}"):
-                etag = await self._written(("create", job_entities.of_job(job), {}), event)
+                row = job_entities.of_job(job)
+                if event is None:
+                    etag = str((await self._table.create_entity(row))["etag"])
+                else:
+                    etag = await self._with_event(("create", row, {}), event)
             standing = ports.Versioned(job, etag)
         except errors.ConflictError:
             standing = await self.get_job(job.id)
@@ -60,7 +64,7 @@ class AzureJobTable:
     ) -> ports.Versioned[jobs.Job]:
         """Change a job's row and write the event, if nobody has since. Raises ConflictError."""
         with translated(f"change job {job.id}"):
-            replaced = await self._written(_update(job_entities.of_job(job), etag), event)
+            replaced = await self._replaced(job_entities.of_job(job), etag, event)
         return ports.Versioned(job, replaced)
 
     async def remember_request(self, key: str, request: ports.KnownRequest) -> ports.KnownRequest:
@@ -136,7 +140,7 @@ class AzureJobTable:
     ) -> ports.Versioned[batches.Batch]:
         """Change a batch's row and write the event, if nobody has since. Raises ConflictError."""
         with translated(f"change batch {batch.number} of job {batch.job}"):
-            replaced = await self._written(_update(job_entities.of_batch(batch), etag), event)
+            replaced = await self._replaced(job_entities.of_batch(batch), etag, event)
         return ports.Versioned(batch, replaced)
 
     async def split_batch(
@@ -146,20 +150,24 @@ class AzureJobTable:
         added: list[Operation] = [("create", job_entities.of_batch(tail), {}) for tail in tails]
         with translated(f"split batch {kept.number} of job {kept.job}"):
             written = await self._table.submit_transaction(
-                [_update(job_entities.of_batch(kept), etag), *added]
+                [("update", job_entities.of_batch(kept), _if_unchanged(etag)), *added]
             )
         return ports.Versioned(kept, str(written[0]["etag"]))
 
-    async def _written(self, operation: Operation, event: events.JobEvent | None) -> str:
-        """Write a row, and in the same transaction the event; return the row's ETag."""
-        if event is None:
-            # A transaction of one would do, but costs the SDK several times the CPU.
-            kind, entity, options = operation
-            write = self._table.create_entity if kind == "create" else self._table.update_entity
-            return str((await write(entity, **options))["etag"])
+    async def _replaced(
+        self, entity: job_entities.Entity, etag: str, event: events.JobEvent | None
+    ) -> str:
+        """Replace a row, and in the same transaction write the event; return the row's ETag."""
+        unchanged = _if_unchanged(etag)
+        if event is not None:
+            return await self._with_event(("update", entity, unchanged), event)
+        # A transaction of one would do, but costs the SDK several times the CPU.
+        return str((await self._table.update_entity(entity, **unchanged))["etag"])
+
+    async def _with_event(self, operation: Operation, event: events.JobEvent) -> str:
         happened = job_entities.of_event(operation[1]["PartitionKey"], event)
-        both = await self._table.submit_transaction([operation, ("create", happened, {})])
-        return str(both[0]["etag"])
+        written = await self._table.submit_transaction([operation, ("create", happened, {})])
+        return str(written[0]["etag"])
 
     async def batches_of(
         self, job_id: str, *, states: Collection[batches.BatchState] = ()
@@ -286,9 +294,9 @@ def _quoted(text: str) -> str:
     return text.replace("'", "''")
 
 
-def _update(entity: job_entities.Entity, etag: str) -> Operation:
-    options = {"mode": "replace", "etag": etag, "match_condition": MatchConditions.IfNotModified}
-    return "update", entity, options
+def _if_unchanged(etag: str) -> dict[str, Any]:
+    """Return how the SDK is told to replace a row, if it is still the one of that ETag."""
+    return {"mode": "replace", "etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _versioned(kind: type[Row], entity: Any) -> ports.Versioned[Row]:  # noqa: ANN401 the SDK's

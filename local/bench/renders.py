@@ -4,7 +4,7 @@
 `persistent` the same with persistent data, which a person has to think of in Blender
 `tutorial`   batches of 5 frames, a process each, one after the other: what a simple farm does
 `1 warm`     this farm, from upload to the last published frame; Blender waits, the scene is new
-`2 warm`     the same with two workers, which share the machine's cores
+`2 warm`     the same on a farm of two workers, which share the machine's cores
 `1 cold`     the same, and the worker is started as the scene is uploaded
 """
 

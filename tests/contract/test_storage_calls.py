@@ -94,7 +94,7 @@ async def test_the_calls_of_the_queues(
 async def test_the_calls_of_the_table_of_jobs(
     counted: tuple[Clients, CountedCalls], table_name: str
 ) -> None:
-    """A transaction is one call, whatever it holds; so is a row without an event, also refused."""
+    """A transaction is one call, whatever it holds, also where it is refused; so is one row."""
     clients, calls = counted
     table = AzureJobTable(clients, table=table_name)
     standing = await table.add_job(JOB)
@@ -106,9 +106,11 @@ async def test_the_calls_of_the_table_of_jobs(
     event = events.JobEvent(at=NOW, kind=events.EventKind.QUEUED, reason="it is", by="me")
     await table.replace_job(JOB, etag=standing.etag, event=event)
     with pytest.raises(errors.ConflictError):
+        await table.replace_job(JOB, etag=standing.etag, event=event)
+    with pytest.raises(errors.ConflictError):
         await table.replace_job(JOB, etag=standing.etag)
     assert calls.taken() == {
-        ("table", "Entity Group Transaction", 202): 3,
+        ("table", "Entity Group Transaction", 202): 4,
         ("table", "Update Entity", 412): 1,
     }
 
