@@ -4,6 +4,7 @@ import contextlib
 import functools
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from azure.core import exceptions
@@ -146,9 +147,9 @@ def translated(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except exceptions.ResourceNotFoundError as missing:
-        raise errors.NotFoundError(f"cannot {doing}: there is no such thing") from missing
     except exceptions.HttpResponseError as failed:
+        if failed.status_code == HTTPStatus.NOT_FOUND:  # a transaction's is an error of its own
+            raise errors.NotFoundError(f"cannot {doing}: there is no such thing") from failed
         code = getattr(failed, "error_code", None) or failed.reason or ""
         said = f"cannot {doing}: the storage answered {failed.status_code} {code}".rstrip()
         if failed.status_code in (409, 412):

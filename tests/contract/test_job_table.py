@@ -80,6 +80,20 @@ async def test_what_is_not_there_is_not_found(table: ports.JobTable) -> None:
     assert [one async for one in table.batches_of("gone-000000000000")] == []
 
 
+@pytest.mark.parametrize("with_event", [False, True])
+async def test_what_was_removed_is_not_changed(table: ports.JobTable, with_event: bool) -> None:
+    """Whether an event is told with the change or not."""
+    job = (await table.add_job(a_job())).row
+    await table.add_batches(some_batches(job.id, 1))
+    claimed = await table.get_batch(job.id, 0)
+    event = events.JobEvent(at=START, kind=events.EventKind.WORKER_LOST, reason="gone", by="w1")
+    await table.remove_job(job)
+    with pytest.raises(errors.NotFoundError):
+        await table.replace_batch(
+            claimed.row, etag=claimed.etag, event=event if with_event else None
+        )
+
+
 async def test_an_ended_job_is_on_no_list_of_open_ones(table: ports.JobTable) -> None:
     """Not if it was born so, nor once it is taken off; listed anew in between, it stays."""
     born_failed = await table.add_job(a_job(state=jobs.JobState.FAILED))
