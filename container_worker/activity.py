@@ -73,7 +73,7 @@ class Activity(ports.Progress):
         self._metrics.scenes.add(1, {"result": "hit" if cached else "miss"})
 
     def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
-        """A batch is this worker's now; so many of its frames are to be rendered."""
+        """A batch is this worker's, and has Blender; so many of its frames are to be rendered."""
         self._frame_seconds = []
         self._metrics.busy.set(1)
         held = workers.RenderingNow(
@@ -92,18 +92,20 @@ class Activity(ports.Progress):
         self._metrics.load_seconds.record(seconds)
 
     def frame_begun(self, frame: int) -> None:
-        """A frame is in hand."""
+        """A frame of the batch that was claimed last is in hand."""
         self._change(frame=frame, frame_since=self._clock.now())
 
-    def frame_done(self, frame: int, *, seconds: float) -> None:
-        """A frame has its final name."""
+    def frame_done(self, batch: batches.Batch, frame: int, *, seconds: float) -> None:
+        """A frame has its final name; the next batch may be claimed already."""
         self._metrics.frames.add(1, {"result": "done", "failure_class": ""})
         self._metrics.frame_seconds.record(seconds)
-        self._frame_seconds.append(seconds)
-        self._frame_ended(frame, done=1)
+        if self._holds(batch):
+            self._frame_seconds.append(seconds)
+            self._frame_ended(frame, done=1)
 
     def frame_failed(
         self,
+        batch: batches.Batch,
         frame: int,
         failure_class: errors.FailureClass,
         *,
@@ -113,7 +115,8 @@ class Activity(ports.Progress):
         failed = {"result": "failed", "failure_class": str(failure_class)}
         self._metrics.frames.add(1, failed)
         self._metrics.wasted.add(seconds)
-        self._frame_ended(frame, done=0)
+        if self._holds(batch):
+            self._frame_ended(frame, done=0)
 
     def waiting(self, reason: str) -> None:
         """The world is away, and is tried again and again; empty: it is back."""
@@ -146,6 +149,11 @@ class Activity(ports.Progress):
         self._metrics.busy.set(0)
         self.waiting("")
         self._work(workers.WorkerState.IDLE, None)
+
+    def _holds(self, batch: batches.Batch) -> bool:
+        """Tell whether this is the batch that was claimed last, and not one that is being ended."""
+        held = self._worker.rendering
+        return held is not None and (held.job, held.batch) == (batch.job, batch.number)
 
     def _frame_ended(self, frame: int, *, done: int) -> None:
         held = self._worker.rendering

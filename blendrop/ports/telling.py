@@ -24,19 +24,24 @@ class Progress:
         """A scene lies on the worker's disk; it did before, or was downloaded for this."""
 
     def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
-        """A batch is this worker's now; so many of its frames are to be rendered."""
+        """A batch is this worker's, and has Blender; so many of its frames are to be rendered."""
 
     def scene_opened(self, *, seconds: float) -> None:
         """Blender has loaded the scene, which it had not open."""
 
     def frame_begun(self, frame: int) -> None:
-        """A frame is in hand."""
+        """A frame of the batch that was claimed last is in hand."""
 
-    def frame_done(self, frame: int, *, seconds: float) -> None:
-        """A frame has its final name."""
+    def frame_done(self, batch: batches.Batch, frame: int, *, seconds: float) -> None:
+        """A frame has its final name; the next batch may be claimed already."""
 
     def frame_failed(
-        self, frame: int, failure_class: errors.FailureClass, *, seconds: float
+        self,
+        batch: batches.Batch,
+        frame: int,
+        failure_class: errors.FailureClass,
+        *,
+        seconds: float,
     ) -> None:
         """A frame has no good image from this attempt, which took so long in vain."""
 

@@ -1,8 +1,9 @@
 """How does a worker go from one batch to the next without Blender waiting for it?
 
 One attempt at a time has Blender. As its last frame is about to end, the next message is received,
-looked at and kept hidden; its batch is claimed once Blender is free, while the attempt before
-writes down what it came to.
+looked at and kept hidden. Its batch is claimed once Blender is free, which is when that frame is
+rendered: the attempt before goes on to verify and publish it, and writes down what it came to. Only
+where frames are quick is it claimed beside that frame, for Blender would wait for the answer.
 """
 
 import asyncio
@@ -16,23 +17,45 @@ from blendrop.usecases.lease import RENEWALS_PER_LEASE, Lease
 
 log = structlog.stdlib.get_logger(__name__)
 
+# How long before Blender is free the next message is received: time for the calls and for some of
+# the next scene, and not long enough for another worker to miss the message.
+AHEAD = 2.0  # seconds
+
 
 @dataclass
 class Stage:
     """How far one message has come."""
 
-    begun: bool = False  # it has, or had, Blender: from here on a batch may be claimed
+    begun: bool = False  # from here on its batch may be claimed
     # Set when the next message should be received.
     nearly_through: asyncio.Event = field(default_factory=asyncio.Event)
+    _blender: asyncio.Lock | None = None  # as long as it is this attempt's
+
+    def takes(self, blender: asyncio.Lock) -> None:
+        """Blender is this attempt's, which has acquired its lock."""
+        self._blender = blender
+
+    @property
+    def has_blender(self) -> bool:
+        """Whether Blender is this attempt's now."""
+        return self._blender is not None
+
+    def through(self) -> None:
+        """Let the next attempt have Blender; to say so again changes nothing."""
+        if self._blender is not None:
+            self._blender.release()
+            self._blender = None
 
 
 @dataclass
 class Handover:
-    """What the attempts of one worker share."""
+    """What the attempts of one worker share: no more than two at a time."""
 
     blender: asyncio.Lock = field(default_factory=asyncio.Lock)  # whose holder may use it
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)  # held during a claim
     _held: list[Lease] = field(default_factory=list)
+    _finishing: asyncio.Task[None] | None = None  # of the frame that was rendered last
+    _took: tuple[str, float] = ("", 0.0)  # its job, and its seconds in Blender
 
     def took(self, lease: Lease) -> None:
         """A batch was claimed."""
@@ -41,6 +64,29 @@ class Handover:
     def lets_go(self, lease: Lease) -> None:
         """The row of a batch is about to say that nobody holds it any more."""
         self._held.remove(lease)
+
+    def rendered(self, job: str, seconds: float) -> None:
+        """A frame of that job has just taken so long in Blender."""
+        self._took = (job, seconds)
+
+    def last_took(self, job: str) -> float | None:
+        """Return the seconds of the frame that was rendered last, if it was of that job."""
+        last, seconds = self._took
+        return seconds if last == job else None
+
+    def soon_free(self, job: str) -> bool:
+        """Tell whether what Blender may be at is a frame of that job, which takes not long."""
+        took = self.last_took(job)
+        return took is not None and took <= AHEAD
+
+    def finishes(self, frame: asyncio.Task[None]) -> None:
+        """The frame that was rendered last is verified and published from now on."""
+        self._finishing = frame
+
+    async def finished(self) -> None:
+        """Wait for that, also if it is of the batch before: Blender has room for two images."""
+        if self._finishing is not None:
+            await asyncio.wait({self._finishing})  # its own attempt deals with its errors
 
     async def goes_on_with(self, job: str) -> bool:
         """Tell whether another batch of the job is held here, and is thus open.

@@ -6,7 +6,6 @@ message, last.
 """
 
 import asyncio
-import contextlib
 import datetime
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -103,8 +102,10 @@ async def _attended(
         found = await _found(world, waiting.delivery, message)
         if isinstance(found, Attended):
             return found
-        scene = found.job.row.scene
-        _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
+        if not world.handover.soon_free(message.job):
+            scene = found.job.row.scene
+            _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
+            stage.takes(world.handover.blender)
     except errors.LeaseLostError as lost:
         log.warning("lease_lost", reason=str(lost))
         return Attended(Outcome.LEASE_LOST, message.job)
@@ -112,8 +113,7 @@ async def _attended(
         await waiting.give_back()
         raise
     stage.begun = True
-    async with contextlib.AsyncExitStack() as with_blender:
-        with_blender.callback(world.handover.blender.release)
+    try:
         # The span of the claim is over, and told, before the work begins: what the attempt does is
         # its child, so that it hangs together though the worker be killed and no later span ever
         # told.
@@ -133,9 +133,9 @@ async def _attended(
                 return claimed
             claiming.end()
             lease, found = claimed
-            left = len(lease.batch.frame_numbers()) - len(found.done)
-            world.progress.batch_claimed(lease.batch, frames_left=left)
-            outcome = await _attempt(world, lease, found, stage, with_blender)
+            outcome = await _attempt(world, lease, found, stage)
+    finally:
+        stage.through()
     if outcome is not Outcome.DONE:
         world.known.forget()
     return Attended(outcome, message.job, lease.batch.frames_done - len(found.done))
@@ -359,22 +359,15 @@ def _with_lost_worker(batch: batches.Batch, done: Collection[int]) -> batches.Ba
     )
 
 
-async def _attempt(
-    world: Rendering,
-    lease: Lease,
-    found: _Found,
-    stage: Stage,
-    with_blender: contextlib.AsyncExitStack,
-) -> Outcome:
+async def _attempt(world: Rendering, lease: Lease, found: _Found, stage: Stage) -> Outcome:
     try:
         try:
-            await lease.guard(render_frames.missing(world, lease, found.job, found.done, stage))
+            await lease.guard(_rendered(world, lease, found, stage))
         except errors.SceneError as unusable:
             reason = f"{unusable.reason}. {unusable.remedy}."
             return await _fail_job(world, lease, reason)
         finally:
             world.handover.lets_go(lease)
-            await with_blender.aclose()  # the next attempt may have it
         if reason := await _reason_to_stop(world, lease.batch):
             return await _fail_job(world, lease, reason)
         if found.job.row.settings.max_cost is not None:
@@ -395,6 +388,15 @@ async def _attempt(
         except errors.BlendropError as failed:
             log.warning("give_back_failed", reason=f"{failed}; the message comes back by itself")
         raise
+
+
+async def _rendered(world: Rendering, lease: Lease, found: _Found, stage: Stage) -> None:
+    if not stage.has_blender:
+        await world.handover.blender.acquire()
+        stage.takes(world.handover.blender)
+    left = len(lease.batch.frame_numbers()) - len(found.done)
+    world.progress.batch_claimed(lease.batch, frames_left=left)
+    await render_frames.missing(world, lease, found.job, found.done, stage)
 
 
 async def _reason_to_stop(world: Rendering, batch: batches.Batch) -> str:

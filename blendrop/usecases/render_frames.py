@@ -2,7 +2,8 @@
 
 For every frame that has no file with its final name yet: render it on the worker's own disk, verify
 it, publish it. A frame that fails is counted, and the next one is rendered. Blender renders a frame
-while the one before is verified and published, and is never further ahead than that.
+while the one before is verified and published, and is never further ahead than that; behind the
+last frame of a batch that is the first one of the next.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import structlog
 from blendrop import errors, ports
 from blendrop.domain import batches, circuit_breaker, costs, events, frames, images, jobs
 from blendrop.usecases import take_over
-from blendrop.usecases.handover import Handover, Stage
+from blendrop.usecases.handover import AHEAD, Handover, Stage
 from blendrop.usecases.known_rows import KnownRows
 from blendrop.usecases.lease import Lease
 from blendrop.usecases.ledger import Ledger
@@ -30,9 +31,6 @@ log = structlog.stdlib.get_logger(__name__)
 _MISSING_SHOWN = 10
 _LOG_TAIL = 2_000  # characters, so that a batch row stays small
 _FIRST_PATIENCE, _LONGEST_PATIENCE = 1.0, 30.0  # seconds between two tries
-# How long before Blender is free the next message is received: time for the calls and for some of
-# the next scene, and not long enough for another worker to miss the message.
-_AHEAD = 2.0  # seconds
 Result = TypeVar("Result")
 
 
@@ -130,11 +128,9 @@ async def _one_after_the_other(
     stage: Stage,
     beside: asyncio.TaskGroup,
 ) -> None:
-    finishing: asyncio.Task[None] | None = None
+    handover = world.handover
     sharing = Sharing(world, lease, job.row)
     taking = take_over.TakingOver(world)
-    # What the frame before took, though it may not be published yet; nothing if none is known.
-    before = next(reversed(lease.batch.frame_seconds.values()), None)
     while wanted := await sharing.kept(wanted):
         if world.stopping() or lease.batch.pause_requested:
             break
@@ -152,6 +148,7 @@ async def _one_after_the_other(
                 within = contextvars.copy_context()  # what follows is of this frame, too
                 with world.spans.span("render"):
                     if not wanted:
+                        before = handover.last_took(job.row.id)
                         rendered = await _last(world, stage, frame, name, before=before)
                     else:
                         rendered = await world.renderer.render(frame, name)
@@ -164,31 +161,28 @@ async def _one_after_the_other(
                 name = frames.file_name(job.row.frame_pattern, frame)
                 await _keep_log(world, lease, job.row, name, printed)
             _count_failure(world, lease, frame, failed, seconds=seconds)
-            await _over(finishing)
+            await handover.finished()
             continue
-        before = rendered.seconds
-        sharing.rendered(frame, before)
+        handover.rendered(job.row.id, rendered.seconds)
+        sharing.rendered(frame, rendered.seconds)
         printed = world.renderer.last_log()
-        await _over(finishing)
-        finishing = beside.create_task(
-            _finish(
-                world,
-                lease,
-                job.row,
-                rendered,
-                frame=frame,
-                name=name,
-                image=report.image,
-                printed=printed,
-            ),
-            context=within,
+        await handover.finished()
+        handover.finishes(
+            beside.create_task(
+                _finish(
+                    world,
+                    lease,
+                    job.row,
+                    rendered,
+                    frame=frame,
+                    name=name,
+                    image=report.image,
+                    printed=printed,
+                ),
+                context=within,
+            )
         )
-
-
-async def _over(finishing: asyncio.Task[None] | None) -> None:
-    """Wait for the frame before: the image of the next one takes the place of its own."""
-    if finishing is not None:
-        await finishing
+    stage.through()  # with Blender; the last frame is still to be verified and published
 
 
 async def _last(
@@ -199,8 +193,8 @@ async def _last(
     async def say() -> None:
         if before is None:
             return
-        if before > _AHEAD:  # it may take as long
-            await world.clock.sleep(before - _AHEAD)
+        if before > AHEAD:  # it may take as long
+            await world.clock.sleep(before - AHEAD)
         stage.nearly_through.set()
 
     saying = asyncio.create_task(say())
@@ -224,7 +218,7 @@ def _count_failure(
     )
     failure = _failure(world, lease.batch, frame, failed)
     lease.batch = lease.batch.with_failure(failure, seconds=seconds)
-    world.progress.frame_failed(frame, failed.failure_class, seconds=seconds)
+    world.progress.frame_failed(lease.batch, frame, failed.failure_class, seconds=seconds)
 
 
 async def _scene_file(world: Rendering, scene: jobs.SceneRef) -> Path:
@@ -358,7 +352,7 @@ async def _finish(
         _count_failure(world, lease, frame, failed, seconds=rendered.seconds)
         return
     lease.batch = lease.batch.with_frame_done(frame, seconds=rendered.seconds, flags=flags)
-    world.progress.frame_done(frame, seconds=rendered.seconds)
+    world.progress.frame_done(lease.batch, frame, seconds=rendered.seconds)
     log.info(
         "frame_done", frame=frame, seconds=round(rendered.seconds, 3), flags=list(map(str, flags))
     )

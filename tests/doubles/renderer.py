@@ -114,8 +114,9 @@ class TrustingVerifier:
 
 @dataclass
 class SlowVerifier(TrustingVerifier):
-    """Verifies when it is told to."""
+    """Verifies when it is told to: everything, or images of one content alone."""
 
+    only: str = ""
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     asked: int = 0
 
@@ -124,7 +125,8 @@ class SlowVerifier(TrustingVerifier):
     ) -> frozenset[images.FrameFlag]:
         """Wait, and then look."""
         self.asked += 1
-        await self.go_on.wait()
+        if self.only in ("", path.read_text()):
+            await self.go_on.wait()
         return await super().verify(path, expected)
 
 

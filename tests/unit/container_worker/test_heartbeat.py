@@ -92,7 +92,7 @@ async def test_a_batch_is_told_of_soon_and_frames_are_not() -> None:
         assert (await worker.table.row()).rendering is not None
         for frame in range(29, 33):
             worker.activity.frame_begun(frame)
-            worker.activity.frame_done(frame, seconds=1)
+            worker.activity.frame_done(BATCH, frame, seconds=1)
             await worker.clock.advance(5)
         assert worker.table.calls == [0, 10]
         for number in range(100):

@@ -6,11 +6,12 @@ import os
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 import structlog
 from prometheus_client import parser
@@ -142,7 +143,7 @@ async def test_a_busy_worker_says_what_it_renders_and_when_to_ask_again(asked: A
     asked.activity.frame_begun(29)
     assert (await asked.get("/status"))[::2] == (503, "5")
     await asked.clock.advance(10)
-    asked.activity.frame_done(29, seconds=9.5)
+    asked.activity.frame_done(BATCH, 29, seconds=9.5)
     asked.activity.frame_begun(30)
     asked.activity.waiting("the frame share is full")
 
@@ -165,6 +166,26 @@ async def test_a_busy_worker_says_what_it_renders_and_when_to_ask_again(asked: A
     assert (status, body["waits_for"]) == (200, "")
 
 
+@pytest.mark.parametrize(
+    "before", [{"number": 6}, {"job": "shot-00000000000b"}], ids=["another-batch", "another-job"]
+)
+async def test_the_last_frame_of_the_batch_before_is_not_counted_to_this_one(
+    asked: Asked, before: Mapping[str, object]
+) -> None:
+    """It is verified and published while Blender is at this one's first."""
+    earlier = BATCH.model_copy(update=before)
+    asked.activity.ready()
+    asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.frame_begun(29)
+    asked.activity.frame_done(earlier, 29, seconds=9.5)
+    asked.activity.frame_failed(earlier, 29, errors.FailureClass.DAMAGED_IMAGE, seconds=2.5)
+
+    _, body, retry_after = await asked.get("/status")
+    now = body["rendering"]
+    assert (now["frames_done"], now["frames_left"], now["frame"]) == (0, 4, 29)
+    assert retry_after == "5"  # as long as none of its own frames is known
+
+
 async def test_what_is_done_is_counted(asked: Asked) -> None:
     """With standard names and units, few labels, and zeros from the start."""
     asked.metrics.watch_memory(lambda: 12_345)
@@ -182,9 +203,9 @@ async def test_what_is_done_is_counted(asked: Asked) -> None:
     asked.metrics.called("queue", "Put Message", 201)
     asked.metrics.called("queue", "Put Message", 0)
     asked.activity.frame_begun(29)
-    asked.activity.frame_done(29, seconds=3)
+    asked.activity.frame_done(BATCH, 29, seconds=3)
     asked.activity.frame_begun(30)
-    asked.activity.frame_failed(30, errors.FailureClass.OUT_OF_MEMORY, seconds=2.5)
+    asked.activity.frame_failed(BATCH, 30, errors.FailureClass.OUT_OF_MEMORY, seconds=2.5)
     asked.activity.lease_renewed()
     asked.activity.lease_renewal_failed()
     assert (await asked.samples())["blendrop_worker_busy"] == 1

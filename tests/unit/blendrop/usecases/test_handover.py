@@ -304,6 +304,223 @@ async def test_the_next_message_is_asked_for_shortly_before_the_last_frame_ends(
     assert (await working).outcome is Outcome.DONE
 
 
+@contextlib.asynccontextmanager
+async def batch_after_batch(
+    farm: MemoryFarm,
+) -> AsyncIterator[list[tuple[Stage, asyncio.Task[render.Attended]]]]:
+    """Attend to messages as a worker does: two at most, the next as one is nearly through."""
+    world, attended = farm.rendering(), list[tuple[Stage, asyncio.Task[render.Attended]]]()
+
+    async def attend() -> None:
+        while (delivery := await farm.queue.receive(lease=LEASE)) is not None:
+            stage = Stage()
+            attending = asyncio.create_task(
+                render.attend(world, delivery, since=farm.clock.elapsed(), stage=stage)
+            )
+            attended.append((stage, attending))
+            soon = asyncio.create_task(stage.nearly_through.wait())
+            await asyncio.wait({attending, soon}, return_when=asyncio.FIRST_COMPLETED)
+            soon.cancel()
+            if before := [one for _, one in attended[:-1]]:
+                await asyncio.wait(before)
+
+    working = asyncio.create_task(attend())
+    try:
+        yield attended
+    finally:
+        for one in (working, *(task for _, task in attended)):
+            one.cancel()
+        await asyncio.wait({working, *(task for _, task in attended)})
+
+
+async def test_the_first_frame_of_a_job_says_how_long_its_batches_take(farm: MemoryFarm) -> None:
+    """Nobody knows it before; from then on the next message is there when a frame ends."""
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds=dict.fromkeys((1, 2), 9))
+    await farm.queued_job("1-2", batch_size=1)
+    async with batch_after_batch(farm) as attended:
+        await until(lambda: renderer.begun == [1])
+        await farm.clock.settle()
+        await farm.clock.advance(8.9)
+        assert not attended[0][0].nearly_through.is_set()
+        await farm.clock.advance(0.1)
+        await until(lambda: renderer.begun == [1, 2])
+        await farm.clock.settle()
+        await farm.clock.advance(6.9)
+        assert not attended[1][0].nearly_through.is_set()
+        await farm.clock.advance(0.2)
+        assert attended[1][0].nearly_through.is_set()
+        await farm.clock.advance(2)
+        assert [(await one).outcome for _, one in attended] == [Outcome.DONE, Outcome.DONE]
+
+
+async def test_what_a_frame_of_another_job_took_says_nothing(farm: MemoryFarm) -> None:
+    """A message that was held for an hour would be missed by others."""
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: 0.1, 2: 0.1, 3: 60})
+    for asked in ("1-2", "3"):
+        await farm.queued_job(asked)
+    async with batch_after_batch(farm) as attended:
+        for frame in (1, 2):
+            await until(lambda: renderer.begun[-1:] == [frame])  # noqa: B023 it is waited for here
+            await farm.clock.settle()
+            await farm.clock.advance(0.1)
+        await until(lambda: renderer.begun == [1, 2, 3])
+        await farm.clock.settle()
+        await farm.clock.advance(59)
+        assert [stage.nearly_through.is_set() for stage, _ in attended] == [True, False]
+        await farm.clock.advance(1)
+        assert [(await one).outcome for _, one in attended] == [Outcome.DONE, Outcome.DONE]
+
+
+async def test_blender_goes_on_with_the_next_batch_while_a_last_frame_is_verified(
+    farm: MemoryFarm,
+) -> None:
+    """With its first frame, and no further: the second one's image would take that one's place."""
+    farm.verifier = slow = SlowVerifier(only="2")
+    job = await farm.queued_job("1-6", batch_size=2)
+    async with batch_after_batch(farm) as attended:
+        await until(lambda: farm.renderer.rendered == [1, 2, 3])
+        await asyncio.sleep(0.05)
+        assert farm.renderer.rendered == [1, 2, 3]
+        assert [(await farm.batch(job.id, one)).state for one in (0, 1, 2)] == [
+            batches.BatchState.RENDERING,
+            batches.BatchState.RENDERING,
+            batches.BatchState.PLANNED,
+        ]
+        assert len(attended) == 2
+        slow.go_on.set()
+        await until(lambda: len(attended) == 3 and all(one.done() for _, one in attended))
+        assert {one.result().outcome for _, one in attended} == {Outcome.DONE}
+    assert farm.renderer.rendered == [1, 2, 3, 4, 5, 6]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_a_batch_that_comes_to_nothing_keeps_blender_from_nobody(farm: MemoryFarm) -> None:
+    """A scene that cannot be opened, say."""
+    job = await farm.queued_job("1-2")
+    farm.renderer.report = errors.SceneError(
+        errors.FailureClass.SCENE_UNREADABLE, "it is cut off", "Upload it again"
+    )
+    world = farm.rendering()
+    first = await render.attend(world, await farm.receive(), since=farm.clock.elapsed())
+    assert (first.outcome, world.handover.blender.locked()) == (Outcome.JOB_FAILED, False)
+    assert (await farm.job(job.id)).state is jobs.JobState.FAILED
+
+
+class Listener(ports.Progress):
+    """Notes the numbers of batches."""
+
+    def __init__(self) -> None:
+        self.claimed: list[int] = []
+
+    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+        """Note it."""
+        self.claimed.append(batch.number)
+
+
+async def test_where_frames_are_quick_the_next_batch_is_claimed_beside_the_last_of_them(
+    farm: MemoryFarm,
+) -> None:
+    """Blender would wait for the answer; a person is told of the batch that has Blender."""
+    farm.progress = listener = Listener()
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds=dict.fromkeys((1, 2), 2))
+    job = await farm.queued_job("1-4", batch_size=2)
+    async with batch_after_batch(farm):
+        await until(lambda: renderer.begun == [1])
+        await farm.clock.settle()
+        await farm.clock.advance(2)
+        await until(lambda: renderer.begun == [1, 2])
+        await until_row(farm, job, 1, batches.BatchState.RENDERING)
+        assert (renderer.begun, listener.claimed) == ([1, 2], [0])
+        await farm.clock.advance(2)
+        await until(lambda: renderer.begun == [1, 2, 3])
+        assert listener.claimed == [0, 1]
+
+
+async def until_row(farm: MemoryFarm, job: jobs.Job, number: int, state: str) -> None:
+    """Return once a batch is in that state."""
+    async with asyncio.timeout(5):
+        while (await farm.batch(job.id, number)).state != state:  # noqa: ASYNC110 there is no event
+            await asyncio.sleep(0.005)
+
+
+async def test_a_batch_claimed_beside_a_frame_is_given_back_by_a_worker_that_stops(
+    farm: MemoryFarm,
+) -> None:
+    """At once, and with nothing held against its frames."""
+    job = await farm.queued_job("1-4", batch_size=2)
+    hold = farm.renderer.hold_at(2)
+    async with batch_after_batch(farm) as attended:
+        await until_row(farm, job, 1, batches.BatchState.RENDERING)
+        attended[1][1].cancel()
+        await asyncio.wait({attended[1][1]})
+        given_back = await farm.batch(job.id, 1)
+        hold.set()
+        assert (await attended[0][1]).outcome is Outcome.DONE
+        await until(lambda: len(attended) == 3)
+        assert (await attended[2][1]).outcome is Outcome.DONE
+    assert farm.renderer.ended == 0
+    assert (given_back.state, given_back.failures) == (batches.BatchState.QUEUED, ())
+    assert farm.renderer.rendered == [1, 2, 3, 4]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
+async def test_a_batch_claimed_beside_a_frame_is_begun_by_no_worker_that_stops(
+    farm: MemoryFarm,
+) -> None:
+    """It has Blender within the grace, and gives that and itself back."""
+    job = await farm.queued_job("1-4", batch_size=2)
+    hold = farm.renderer.hold_at(2)
+    async with batch_after_batch(farm) as attended:
+        await until_row(farm, job, 1, batches.BatchState.RENDERING)
+        farm.stopping = True
+        hold.set()
+        outcomes = [(await one).outcome for _, one in attended[:2]]
+    assert outcomes == [Outcome.DONE, Outcome.STOPPED]
+    assert farm.renderer.rendered == [1, 2]
+    assert (await farm.batch(job.id, 1)).state is batches.BatchState.QUEUED
+
+
+async def test_a_last_frame_that_is_refused_beside_the_next_batch_counts_against_its_own(
+    farm: MemoryFarm,
+) -> None:
+    """The next batch goes on, and the first is tried again."""
+    bad = errors.FrameError(errors.FailureClass.DAMAGED_IMAGE, "cut off", "Look at the log")
+    farm.verifier = SlowVerifier(doubted={"1": bad})
+    job = await farm.queued_job("1-2", batch_size=1)
+    async with batch_after_batch(farm) as attended:
+        await until(lambda: farm.renderer.rendered == [1, 2])
+        farm.verifier.go_on.set()
+        await until(lambda: len(attended) == 2 and all(one.done() for _, one in attended))
+        outcomes = [one.result().outcome for _, one in attended]
+    assert outcomes == [Outcome.RETRY, Outcome.DONE]
+    first, second = [await farm.batch(job.id, number) for number in (0, 1)]
+    assert (first.state, [one.frame for one in first.failures]) == (batches.BatchState.QUEUED, [1])
+    assert (second.state, second.failures) == (batches.BatchState.DONE, ())
+    assert (await farm.job(job.id)).state is jobs.JobState.RENDERING
+
+
+async def test_a_batch_that_is_lost_as_its_last_frame_is_verified_keeps_blender_from_nobody(
+    farm: MemoryFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It publishes nothing more, and the next batch has Blender already."""
+    farm.verifier = slow = SlowVerifier()
+    job = await farm.queued_job("1-2", batch_size=1)
+    hold = farm.renderer.hold_at(2)
+    async with batch_after_batch(farm) as attended:
+        await until(lambda: len(attended) == 2 and attended[1][0].begun)
+        failing_renewals(farm, monkeypatch, number=0, times=9)
+        for _ in range(3):
+            await farm.clock.advance(20)
+        assert (await attended[0][1]).outcome is Outcome.LEASE_LOST
+        assert farm.renderer.ended == 0
+        hold.set()
+        slow.go_on.set()
+        assert (await attended[1][1]).outcome is Outcome.DONE
+        await until(lambda: len(attended) == 3 and attended[2][1].done())
+    assert farm.renderer.rendered == [1, 2, 1]  # its message came back
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
+
+
 async def test_the_only_frame_of_a_batch_is_rendered_before_the_next_message_is_asked_for(
     farm: MemoryFarm,
 ) -> None:

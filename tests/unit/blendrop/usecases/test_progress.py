@@ -27,9 +27,15 @@ class Listener(ports.Progress):
         return write
 
 
-def done(*numbers: int) -> list[tuple[str, int, float]]:
-    """Return what is told of frames that are done."""
-    return [("frame_done", number, 1.0) for number in numbers]
+def of_frames(heard: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return what was told of frames that are done or failed, with the number of their batch."""
+    ended = [one for one in heard if one[0] in ("frame_done", "frame_failed")]
+    return [(told, batch.number, *more) for told, batch, *more in ended]
+
+
+def done(*numbers: int) -> list[tuple[str, int, int, float]]:
+    """Return what is told of frames of the first batch that are done."""
+    return [("frame_done", 0, number, 1.0) for number in numbers]
 
 
 async def test_a_batch_is_told_of_frame_by_frame(tmp_path: Path) -> None:
@@ -49,8 +55,8 @@ async def test_a_batch_is_told_of_frame_by_frame(tmp_path: Path) -> None:
         ("frame_begun", 3),
     ]
     # A frame is verified and published while the next is rendered.
-    assert [one for one in frames if one[0] != "frame_begun"] in (
-        [failed := ("frame_failed", 2, errors.FailureClass.CRASH, 0.0), *done(1, 3)],
+    assert of_frames(frames) in (
+        [failed := ("frame_failed", 0, 2, errors.FailureClass.CRASH, 0.0), *done(1, 3)],
         [*done(1), failed, *done(3)],
     )
 
