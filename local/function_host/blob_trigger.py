@@ -47,7 +47,7 @@ class BlobTrigger:
         function: HostedFunction,
         settings: host_json.Blobs,
         *,
-        poll_seconds: float = 0.5,
+        poll_seconds: float = 0.2,
         first_delay: float = 1.0,  # seconds before the second attempt; doubled before each later
     ) -> None:
         self._function = function
