@@ -72,7 +72,7 @@ class Activity(ports.Progress):
         """A scene lies on the worker's disk; it did before, or was downloaded for this."""
         self._metrics.scenes.add(1, {"result": "hit" if cached else "miss"})
 
-    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+    def batch_begun(self, batch: batches.Batch, *, frames_left: int) -> None:
         """A batch is this worker's, and has Blender; so many of its frames are to be rendered."""
         self._frame_seconds = []
         self._metrics.busy.set(1)
@@ -92,11 +92,11 @@ class Activity(ports.Progress):
         self._metrics.load_seconds.record(seconds)
 
     def frame_begun(self, frame: int) -> None:
-        """A frame of the batch that was claimed last is in hand."""
+        """A frame of the batch that was begun last is in hand."""
         self._change(frame=frame, frame_since=self._clock.now())
 
     def frame_done(self, batch: batches.Batch, frame: int, *, seconds: float) -> None:
-        """A frame has its final name; the next batch may be claimed already."""
+        """A frame has its final name; the next batch may be begun already."""
         self._metrics.frames.add(1, {"result": "done", "failure_class": ""})
         self._metrics.frame_seconds.record(seconds)
         if self._holds(batch):
@@ -151,7 +151,7 @@ class Activity(ports.Progress):
         self._work(workers.WorkerState.IDLE, None)
 
     def _holds(self, batch: batches.Batch) -> bool:
-        """Tell whether this is the batch that was claimed last, and not one that is being ended."""
+        """Tell whether this is the batch that was begun last, and not one that is being ended."""
         held = self._worker.rendering
         return held is not None and (held.job, held.batch) == (batch.job, batch.number)
 

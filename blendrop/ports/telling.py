@@ -23,17 +23,17 @@ class Progress:
     def scene_found(self, *, cached: bool) -> None:
         """A scene lies on the worker's disk; it did before, or was downloaded for this."""
 
-    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+    def batch_begun(self, batch: batches.Batch, *, frames_left: int) -> None:
         """A batch is this worker's, and has Blender; so many of its frames are to be rendered."""
 
     def scene_opened(self, *, seconds: float) -> None:
         """Blender has loaded the scene, which it had not open."""
 
     def frame_begun(self, frame: int) -> None:
-        """A frame of the batch that was claimed last is in hand."""
+        """A frame of the batch that was begun last is in hand."""
 
     def frame_done(self, batch: batches.Batch, frame: int, *, seconds: float) -> None:
-        """A frame has its final name; the next batch may be claimed already."""
+        """A frame has its final name; the next batch may be begun already."""
 
     def frame_failed(
         self,

@@ -31,14 +31,11 @@ class Stage:
     nearly_through: asyncio.Event = field(default_factory=asyncio.Event)
     _blender: asyncio.Lock | None = None  # as long as it is this attempt's
 
-    def takes(self, blender: asyncio.Lock) -> None:
-        """Blender is this attempt's, which has acquired its lock."""
-        self._blender = blender
-
-    @property
-    def has_blender(self) -> bool:
-        """Whether Blender is this attempt's now."""
-        return self._blender is not None
+    async def has(self, blender: asyncio.Lock) -> None:
+        """Return once Blender is this attempt's, which it may be already."""
+        if self._blender is None:
+            await blender.acquire()
+            self._blender = blender
 
     def through(self) -> None:
         """Let the next attempt have Blender; to say so again changes nothing."""
@@ -117,21 +114,20 @@ class Waiting:
         self._lease = lease
         self._changing = asyncio.Lock()
 
-    async def until_free(self, blender: asyncio.Lock) -> None:
+    async def until_free(self, blender: asyncio.Lock, stage: Stage) -> None:
         """Return with Blender, having kept the message hidden.
 
         Raises:
-            LeaseLostError: it could not be kept; Blender is another's.
+            LeaseLostError: it could not be kept.
         """
         keeping = asyncio.create_task(self._keep())
         try:
-            await blender.acquire()
+            await stage.has(blender)
         finally:
             async with self._changing:  # a renewal that is cut off would lose its new pop receipt
                 keeping.cancel()
             await asyncio.wait({keeping})
         if self._clock.elapsed() - self.since >= self._lease.total_seconds():
-            blender.release()
             raise errors.LeaseLostError("the message came back before Blender was free for it")
 
     async def give_back(self) -> None:

@@ -87,7 +87,10 @@ async def attend(
         batch=message.batch,
         deliveries=delivery.dequeue_count,
     ) as processing:
-        attended = await _attended(world, waiting, message, stage)
+        try:
+            attended = await _attended(world, waiting, message, stage)
+        finally:
+            stage.through()
         processing.note(outcome=attended.outcome)
         if attended.outcome in _FAILED:
             processing.fail(attended.outcome)
@@ -104,8 +107,7 @@ async def _attended(
             return found
         if not world.handover.soon_free(message.job):
             scene = found.job.row.scene
-            _fetching = await _until_blender_is_free(world, waiting, scene)  # kept while it runs
-            stage.takes(world.handover.blender)
+            _fetching = await _until_blender_is_free(world, waiting, scene, stage)
     except errors.LeaseLostError as lost:
         log.warning("lease_lost", reason=str(lost))
         return Attended(Outcome.LEASE_LOST, message.job)
@@ -113,29 +115,23 @@ async def _attended(
         await waiting.give_back()
         raise
     stage.begun = True
-    try:
-        # The span of the claim is over, and told, before the work begins: what the attempt does is
-        # its child, so that it hangs together though the worker be killed and no later span ever
-        # told.
-        with world.spans.span(
-            "claim batch",
-            parent=message.traceparent,
-            links=(found.batch.row.traceparent,),
-            attempt=found.batch.row.attempt + 1,
-            job=message.job,
-            batch=message.batch,
-        ) as claiming:
-            claimed = await _claimed(
-                world, waiting, message, found, traceparent=claiming.traceparent
-            )
-            if isinstance(claimed, Attended):
-                claiming.note(outcome=claimed.outcome)
-                return claimed
-            claiming.end()
-            lease, found = claimed
-            outcome = await _attempt(world, lease, found, stage)
-    finally:
-        stage.through()
+    # The span of the claim is over, and told, before the work begins: what the attempt does is its
+    # child, so that it hangs together though the worker be killed and no later span ever told.
+    with world.spans.span(
+        "claim batch",
+        parent=message.traceparent,
+        links=(found.batch.row.traceparent,),
+        attempt=found.batch.row.attempt + 1,
+        job=message.job,
+        batch=message.batch,
+    ) as claiming:
+        claimed = await _claimed(world, waiting, message, found, traceparent=claiming.traceparent)
+        if isinstance(claimed, Attended):
+            claiming.note(outcome=claimed.outcome)
+            return claimed
+        claiming.end()
+        lease, found = claimed
+        outcome = await _attempt(world, lease, found, stage)
     if outcome is not Outcome.DONE:
         world.known.forget()
     return Attended(outcome, message.job, lease.batch.frames_done - len(found.done))
@@ -186,15 +182,18 @@ async def _found(
 
 
 async def _until_blender_is_free(
-    world: Rendering, waiting: Waiting, scene: jobs.SceneRef
+    world: Rendering, waiting: Waiting, scene: jobs.SceneRef, stage: Stage
 ) -> asyncio.Task[None] | None:
-    """Return with Blender, and with what fetches the scene if another attempt had it until now."""
+    """Return with Blender, and with what fetches the scene if another attempt had it until now.
+
+    The task must be kept as long as it is to run.
+    """
     if not world.handover.blender.locked():
-        await waiting.until_free(world.handover.blender)
+        await waiting.until_free(world.handover.blender, stage)
         return None  # it is fetched once the batch is claimed
     fetching = asyncio.create_task(_fetched_ahead(world, scene))
     try:
-        await waiting.until_free(world.handover.blender)
+        await waiting.until_free(world.handover.blender, stage)
     except BaseException:
         fetching.cancel()
         raise
@@ -391,11 +390,9 @@ async def _attempt(world: Rendering, lease: Lease, found: _Found, stage: Stage) 
 
 
 async def _rendered(world: Rendering, lease: Lease, found: _Found, stage: Stage) -> None:
-    if not stage.has_blender:
-        await world.handover.blender.acquire()
-        stage.takes(world.handover.blender)
+    await stage.has(world.handover.blender)
     left = len(lease.batch.frame_numbers()) - len(found.done)
-    world.progress.batch_claimed(lease.batch, frames_left=left)
+    world.progress.batch_begun(lease.batch, frames_left=left)
     await render_frames.missing(world, lease, found.job, found.done, stage)
 
 

@@ -87,7 +87,7 @@ async def test_a_batch_is_told_of_soon_and_frames_are_not() -> None:
     async with worker.beating():
         await worker.clock.settle()
         await worker.clock.advance(1)
-        worker.activity.batch_claimed(BATCH, frames_left=4)
+        worker.activity.batch_begun(BATCH, frames_left=4)
         await worker.clock.advance(9)
         assert (await worker.table.row()).rendering is not None
         for frame in range(29, 33):
@@ -96,9 +96,7 @@ async def test_a_batch_is_told_of_soon_and_frames_are_not() -> None:
             await worker.clock.advance(5)
         assert worker.table.calls == [0, 10]
         for number in range(100):
-            worker.activity.batch_claimed(
-                BATCH.model_copy(update={"number": number}), frames_left=4
-            )
+            worker.activity.batch_begun(BATCH.model_copy(update={"number": number}), frames_left=4)
             await worker.clock.advance(0.3)
         assert len(worker.table.calls) <= 6
 
@@ -118,7 +116,7 @@ async def test_what_becomes_of_a_batch_is_told_of_soon(
     """Within a third of a heartbeat, and then no more than before."""
     worker = Beating()
     worker.activity.ready()
-    worker.activity.batch_claimed(BATCH, frames_left=4)
+    worker.activity.batch_begun(BATCH, frames_left=4)
     async with worker.beating():
         await worker.clock.settle()
         await worker.clock.advance(1)

@@ -85,7 +85,7 @@ async def test_a_worker_is_ready_once_blender_is_warm(asked: Asked) -> None:
     )
     asked.activity.ready()
     assert (await asked.get("/readyz"))[0] == 200
-    asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.batch_begun(BATCH, frames_left=4)
     assert (await asked.get("/readyz"))[0] == 200
     asked.activity.leaving("asked to stop")
     assert await asked.get("/readyz") == (
@@ -139,7 +139,7 @@ async def test_a_busy_worker_says_what_it_renders_and_when_to_ask_again(asked: A
     assert (status, body["state"], body["rendering"], retry_after) == (200, "idle", None, None)
 
     await asked.clock.advance(5)
-    asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.batch_begun(BATCH, frames_left=4)
     asked.activity.frame_begun(29)
     assert (await asked.get("/status"))[::2] == (503, "5")
     await asked.clock.advance(10)
@@ -175,7 +175,7 @@ async def test_the_last_frame_of_the_batch_before_is_not_counted_to_this_one(
     """It is verified and published while Blender is at this one's first."""
     earlier = BATCH.model_copy(update=before)
     asked.activity.ready()
-    asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.batch_begun(BATCH, frames_left=4)
     asked.activity.frame_begun(29)
     asked.activity.frame_done(earlier, 29, seconds=9.5)
     asked.activity.frame_failed(earlier, 29, errors.FailureClass.DAMAGED_IMAGE, seconds=2.5)
@@ -196,7 +196,7 @@ async def test_what_is_done_is_counted(asked: Asked) -> None:
     asked.activity.ready()
     asked.activity.message_received(waited=7.5, deliveries=1)
     asked.activity.message_received(waited=3600, deliveries=2)
-    asked.activity.batch_claimed(BATCH, frames_left=4)
+    asked.activity.batch_begun(BATCH, frames_left=4)
     asked.activity.scene_found(cached=False)
     asked.activity.scene_found(cached=True)
     asked.activity.scene_opened(seconds=0.3)
@@ -244,7 +244,7 @@ async def test_what_is_done_is_counted(asked: Asked) -> None:
 async def test_a_worker_that_leaves_stays_one_that_leaves() -> None:
     """Whatever becomes of the batch that it still holds."""
     activity = Activity(a_worker(), clock=ManualClock(), metrics=Metrics())
-    activity.batch_claimed(BATCH, frames_left=4)
+    activity.batch_begun(BATCH, frames_left=4)
     activity.leaving("asked to stop")
     held = activity.worker()
     activity.message_left(render.Outcome.STOPPED)

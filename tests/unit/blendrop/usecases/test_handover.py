@@ -412,7 +412,7 @@ class Listener(ports.Progress):
     def __init__(self) -> None:
         self.claimed: list[int] = []
 
-    def batch_claimed(self, batch: batches.Batch, *, frames_left: int) -> None:
+    def batch_begun(self, batch: batches.Batch, *, frames_left: int) -> None:
         """Note it."""
         self.claimed.append(batch.number)
 

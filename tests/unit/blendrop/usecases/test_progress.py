@@ -48,7 +48,7 @@ async def test_a_batch_is_told_of_frame_by_frame(tmp_path: Path) -> None:
     assert await farm.work() is render.Outcome.RETRY
 
     (told, batch, left), *frames = listener.heard
-    assert (told, batch.job, batch.worker, left) == ("batch_claimed", job.id, "w1", 3)
+    assert (told, batch.job, batch.worker, left) == ("batch_begun", job.id, "w1", 3)
     assert [one for one in frames if one[0] == "frame_begun"] == [
         ("frame_begun", 1),
         ("frame_begun", 2),
