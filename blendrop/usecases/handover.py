@@ -7,7 +7,9 @@ where frames are quick is it claimed beside that frame, for Blender would wait f
 """
 
 import asyncio
+import contextlib
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -50,9 +52,26 @@ class Handover:
 
     blender: asyncio.Lock = field(default_factory=asyncio.Lock)  # whose holder may use it
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)  # held during a claim
+    _attempted: set[tuple[str, int]] = field(default_factory=set)  # job and batch
     _held: list[Lease] = field(default_factory=list)
     _finishing: asyncio.Task[None] | None = None  # of the frame that was rendered last
     _took: tuple[str, float] = ("", 0.0)  # its job, and its seconds in Blender
+
+    @contextlib.contextmanager
+    def attempt(self, job: str, batch: int) -> Iterator[None]:
+        """Be at a batch, from before its claim until its message was dealt with."""
+        self._attempted.add((job, batch))
+        try:
+            yield
+        finally:
+            self._attempted.discard((job, batch))
+
+    def is_at(self, job: str, batch: int) -> bool:
+        """Tell whether another attempt here is at that batch: then its message came twice.
+
+        Its row does not tell: a worker may take over what was its own before it was started anew.
+        """
+        return (job, batch) in self._attempted
 
     def took(self, lease: Lease) -> None:
         """A batch was claimed."""

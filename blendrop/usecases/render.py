@@ -38,6 +38,7 @@ class Outcome(StrEnum):
     JOB_FAILED = "job_failed"  # no frame of the job can be rendered as asked, or too many fail
 
 
+_SOON = datetime.timedelta(seconds=5)  # when a message that came twice is looked at again
 _FAILED = frozenset(
     {Outcome.FAILED, Outcome.RETRY, Outcome.LEASE_LOST, Outcome.PARKED, Outcome.JOB_FAILED}
 )
@@ -102,6 +103,10 @@ async def _attended(
     world: Rendering, waiting: Waiting, message: messages.BatchMessage, stage: Stage
 ) -> Attended:
     try:
+        if world.handover.is_at(message.job, message.batch):
+            await world.queue.give_back(waiting.delivery, delay=_SOON)
+            log.info("batch_held", reason="its message came twice: this worker is at it already")
+            return Attended(Outcome.HELD, message.job)
         found = await _found(world, waiting.delivery, message)
         if isinstance(found, Attended):
             return found
@@ -115,6 +120,17 @@ async def _attended(
         await waiting.give_back()
         raise
     stage.begun = True
+    with world.handover.attempt(message.job, message.batch):
+        return await _claimed_and_rendered(world, waiting, message, stage, found)
+
+
+async def _claimed_and_rendered(
+    world: Rendering,
+    waiting: Waiting,
+    message: messages.BatchMessage,
+    stage: Stage,
+    found: _Found,
+) -> Attended:
     # The span of the claim is over, and told, before the work begins: what the attempt does is its
     # child, so that it hangs together though the worker be killed and no later span ever told.
     with world.spans.span(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blendrop import errors, ports
-from blendrop.domain import batches, jobs
+from blendrop.domain import batches, jobs, messages
 from blendrop.usecases import control, render
 from blendrop.usecases.handover import Stage
 from blendrop.usecases.render import Outcome
@@ -312,7 +312,10 @@ async def batch_after_batch(
     world, attended = farm.rendering(), list[tuple[Stage, asyncio.Task[render.Attended]]]()
 
     async def attend() -> None:
-        while (delivery := await farm.queue.receive(lease=LEASE)) is not None:
+        while True:
+            if (delivery := await farm.queue.receive(lease=LEASE)) is None:
+                await asyncio.sleep(0.01)
+                continue
             stage = Stage()
             attending = asyncio.create_task(
                 render.attend(world, delivery, since=farm.clock.elapsed(), stage=stage)
@@ -404,6 +407,28 @@ async def test_a_batch_that_comes_to_nothing_keeps_blender_from_nobody(farm: Mem
     first = await render.attend(world, await farm.receive(), since=farm.clock.elapsed())
     assert (first.outcome, world.handover.blender.locked()) == (Outcome.JOB_FAILED, False)
     assert (await farm.job(job.id)).state is jobs.JobState.FAILED
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_message_that_comes_twice_renders_nothing_twice_beside_the_first(
+    farm: MemoryFarm, quick: bool
+) -> None:
+    """A batch that this worker is at is not its to take over."""
+    seconds = 0.1 if quick else 10
+    farm.renderer = renderer = TimedRenderer(clock=farm.clock, seconds={1: seconds, 2: seconds})
+    job = await farm.queued_job("1-2")
+    again = messages.BatchMessage(job=job.id, batch=0, frames="1-2")
+    await farm.queue.send([again], priority=job.settings.priority)
+    async with batch_after_batch(farm) as attended:
+        async with asyncio.timeout(10):
+            while await farm.queue.depth():
+                await farm.clock.advance(seconds)
+                await asyncio.sleep(0.01)
+        outcomes = [(await one).outcome for _, one in attended]
+    assert outcomes[0] is Outcome.DONE
+    assert set(outcomes[1:]) <= {Outcome.HELD, Outcome.OBSOLETE}
+    assert renderer.rendered == [1, 2]
+    assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
 class Listener(ports.Progress):
