@@ -26,7 +26,7 @@ log = logging.getLogger("local.function_host")
 
 # A pause is at least as many times as long as the look before it: the emulator lists 500 scenes in
 # 80 ms, on the cores that Blender needs.
-_REST = 10
+_REST, _LONGEST_REST = 10, 1.0  # seconds
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 
 
@@ -82,7 +82,8 @@ class BlobTrigger:
                     for version in await self._due(account, receipts):
                         self._in_hand.add(version)
                         in_hand.create_task(self._fire(version, receipts))
-                    pause = max(self._poll_seconds, (time.monotonic() - began) * _REST)
+                    rest = min((time.monotonic() - began) * _REST, _LONGEST_REST)
+                    pause = max(rest, self._poll_seconds)
                 except exceptions.AzureError as away:
                     pause = min(pause * 2, storage.LONGEST_PAUSE)
                     log.warning("cannot list %s, trying again: %s", self._container, away)
