@@ -51,7 +51,7 @@ async def test_a_worker_held_for_three_leases_does_no_harm(
     tmp_path: Path, installed_blenders: Mapping[str, str], scene: Callable[[str], Path]
 ) -> None:
     """Another finishes; what the first one then has in hand changes nothing."""
-    slow = {"engine": "CYCLES", "samples": "3000", "resolution_percent": "300"}
+    slow = {"engine": "CYCLES", "samples": "1200", "resolution_percent": "300"}
     async with watched_farm.running(tmp_path, installed_blenders, lease_seconds="3") as farm:
         content = scene("tiny").read_bytes()
         job_id = await farm.upload("held.blend", content, frames="1-8", batch_size="8", **slow)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Slow enough to be steered in between: about half a second for each frame.
 SLOW = {
     "engine": "CYCLES",
-    "samples": 2000,
+    "samples": 800,
     "resolution_percent": 300,
     "batch_size": 16,
     "force": True,

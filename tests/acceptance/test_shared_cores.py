@@ -11,7 +11,7 @@ from blendrop.domain import jobs
 from tests.doubles import watched_farm
 from tests.doubles.watched_farm import WatchedFarm
 
-SLOW = {"engine": "CYCLES", "samples": "1500", "resolution_percent": "300"}
+SLOW = {"engine": "CYCLES", "samples": "600", "resolution_percent": "300"}
 
 
 async def states(farm: WatchedFarm) -> dict[str, tuple[str, str]]:

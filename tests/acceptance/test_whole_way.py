@@ -21,7 +21,7 @@ from tests.doubles.watched_farm import WatchedFarm
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Slow enough to be killed in mid-batch: about half a second for each frame.
-SLOW = {"engine": "CYCLES", "samples": "2000", "resolution_percent": "300"}
+SLOW = {"engine": "CYCLES", "samples": "800", "resolution_percent": "300"}
 _PLAIN = Path(__file__).parents[2] / "local" / "plain_blender.py"
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _ROOT = Path(__file__).parents[2]
 # Slow enough to be asked in mid-batch: about half a second for each frame.
-SLOW = {"engine": "CYCLES", "samples": "2000", "resolution_percent": "300"}
+SLOW = {"engine": "CYCLES", "samples": "800", "resolution_percent": "300"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -165,7 +165,7 @@ async def test_a_worker_that_is_asked_to_stop_says_so(
     farm: WatchedFarm, scene: Callable[[str], Path]
 ) -> None:
     """At once, while it finishes its frame; and it was not lost, so that nobody looks for it."""
-    slower = SLOW | {"samples": "10000"}
+    slower = SLOW | {"samples": "4000"}
     await farm.upload("left.blend", scene("tiny").read_bytes(), frames="1", **slower)
     async with asyncio.timeout(15):
         while (await status(farm))[2]["state"] != "rendering":  # noqa: ASYNC110 as above

@@ -68,6 +68,7 @@ def main(kind: str, path: str) -> None:
     render = scene.render
     render.engine = "CYCLES" if kind not in _WORKBENCH else "BLENDER_WORKBENCH"
     scene.cycles.use_denoising = False  # not every build of Blender can
+    scene.cycles.use_adaptive_sampling = False  # as many samples as a test asks for
     if render.engine == "CYCLES":
         scene.cycles.samples = 1
         sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
@@ -367,7 +368,6 @@ def eat_memory(scene: bpy.types.Scene) -> None:
 def never_end(scene: bpy.types.Scene) -> None:
     """Ask for days of work."""
     scene.cycles.samples = 2**24 - 1
-    scene.cycles.use_adaptive_sampling = False
     scene.render.resolution_percentage = 1000
 
 
