@@ -3,11 +3,11 @@
 It is written beside its place, under a name made of the version that the farm has (its ETag), and
 gets its own name when every byte is there and the image ends as it must. What was cut off goes on
 where it stopped. Two commands that fetch the same frame at once write the same bytes at the same
-places of the same file, and so do each other no harm.
+places of the same file, and so do each other no harm: where one gives that file its name, the other
+finds it there, and where one drops it, the other fetches the frame again.
 """
 
 import asyncio
-import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ class _Arrived:
     path: Path
     etag: str
     expected: int | None  # bytes, if the answer said
+    file: os.stat_result  # which file it is, whatever it is called by now
 
 
 class FrameDownload:
@@ -74,7 +75,8 @@ class FrameDownload:
                 return "kept"
             said = await asyncio.to_thread(_damage, arrived, name)
             if not said:
-                self._publish(arrived, name)
+                said = self._publish(arrived, name)
+            if not said:
                 return "fetched"
             self._drop(name)
         raise DamagedError(f"it came damaged {_TRIES} times: {said}")
@@ -135,7 +137,7 @@ class FrameDownload:
                 file.write(some)
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
-        return _Arrived(path, etag, expected)
+            return _Arrived(path, etag, expected, os.fstat(file.fileno()))
 
     def _part(self, name: str, etag: str) -> Path:
         written = etag.encode()[:_LONGEST_ETAG].hex() or "00"
@@ -145,11 +147,16 @@ class FrameDownload:
         if part := self._unfinished.pop(name, None):
             part.unlink(missing_ok=True)
 
-    def _publish(self, arrived: _Arrived, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):  # another command was first, with these bytes
+    def _publish(self, arrived: _Arrived, name: str) -> str:
+        """Give a frame its name; return why it could not be done, or nothing."""
+        try:
             arrived.path.replace(self._folder / name)
+        except FileNotFoundError:
+            if not _is(arrived, self._folder / name):
+                return "another command that fetches it dropped it"
         self._unfinished.pop(name, None)
         self._record.add(name, arrived.etag)
+        return ""
 
 
 def _size(part: Path) -> int:
@@ -166,7 +173,15 @@ def _damage(arrived: _Arrived, name: str) -> str:
             return f"{size} bytes came, of {arrived.expected}"
         return image_file.damage(arrived.path, name=name)
     except FileNotFoundError:
-        return ""  # another command has found it whole, and given it its name
+        return ""  # another command has found it whole and given it its name, or dropped it
+
+
+def _is(arrived: _Arrived, path: Path) -> bool:
+    """Tell whether a file is the one that was written, under the name that another gave it."""
+    try:
+        return os.path.samestat(arrived.file, path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _safe(name: str) -> str:

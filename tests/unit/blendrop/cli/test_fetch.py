@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blendrop.cli import fetch_record
+from blendrop.cli import fetch_record, image_file
 from tests.doubles import contract_farm, contract_faults, png_image
 from tests.doubles.command_line import CommandLine
 from tests.doubles.contract_farm import FAILURE, JOB, ContractFarm
@@ -214,6 +214,37 @@ async def test_two_commands_at_once_do_each_other_no_harm(
 
     assert [await one.wait() for one in both] == [0, 0]
     assert images(tmp_path / "out") == expected(farm, *range(1, 7))
+
+
+@pytest.mark.parametrize("older", [None, b"an older version"], ids=["nothing", "an-older-version"])
+async def test_a_frame_that_another_command_dropped_is_fetched_again(
+    blendrop: CommandLine,
+    farm: ContractFarm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    older: bytes | None,
+) -> None:
+    """It found the bytes of both there, and took them for no part of the frame."""
+    out = tmp_path / "out"
+    out.mkdir()
+    if older is not None:
+        (out / "frame_0001.png").write_bytes(older)
+    dropped: list[Path] = []
+    looked_at = image_file.damage
+
+    def drop(path: Path, *, name: str) -> str:
+        damage = looked_at(path, name=name)
+        if not dropped:
+            dropped.append(path)
+            path.unlink()
+        return damage
+
+    monkeypatch.setattr(image_file, "damage", drop)
+    said = await blendrop.run("fetch", JOB, "--to", str(out), "--frames", "1")
+
+    assert said.code == 0, said.err
+    assert images(out) == expected(farm, 1)
+    assert len(farm.matching(f"{IMAGE}1")) == 2
 
 
 @pytest.mark.parametrize("name", ["../escaped.png", "/tmp/escaped.png", "a\\b.png", ".x.png", ""])
