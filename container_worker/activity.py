@@ -99,9 +99,7 @@ class Activity(ports.Progress):
         """A frame has its final name; the next batch may be begun already."""
         self._metrics.frames.add(1, {"result": "done", "failure_class": ""})
         self._metrics.frame_seconds.record(seconds)
-        if self._holds(batch):
-            self._frame_seconds.append(seconds)
-            self._frame_ended(frame, done=1)
+        self._frame_ended(batch, frame, seconds=seconds)
 
     def frame_failed(
         self,
@@ -115,8 +113,7 @@ class Activity(ports.Progress):
         failed = {"result": "failed", "failure_class": str(failure_class)}
         self._metrics.frames.add(1, failed)
         self._metrics.wasted.add(seconds)
-        if self._holds(batch):
-            self._frame_ended(frame, done=0)
+        self._frame_ended(batch, frame, seconds=None)
 
     def waiting(self, reason: str) -> None:
         """The world is away, and is tried again and again; empty: it is back."""
@@ -150,20 +147,19 @@ class Activity(ports.Progress):
         self.waiting("")
         self._work(workers.WorkerState.IDLE, None)
 
-    def _holds(self, batch: batches.Batch) -> bool:
-        """Tell whether this is the batch that was begun last, and not one that is being ended."""
+    def _frame_ended(self, batch: batches.Batch, frame: int, *, seconds: float | None) -> None:
+        """Count a frame of the batch in hand: done in so many seconds, or failed."""
         held = self._worker.rendering
-        return held is not None and (held.job, held.batch) == (batch.job, batch.number)
-
-    def _frame_ended(self, frame: int, *, done: int) -> None:
-        held = self._worker.rendering
-        if held is not None:
-            if held.frame == frame:  # and the next is not in hand yet
-                self._change(frame=None, frame_since=None)
-            self._change(
-                frames_done=held.frames_done + done,
-                frames_left=max(held.frames_left - 1, 0),
-            )
+        if held is None or (held.job, held.batch) != (batch.job, batch.number):
+            return  # it was the last of the batch before
+        if seconds is not None:
+            self._frame_seconds.append(seconds)
+        if held.frame == frame:  # and the next is not in hand yet
+            self._change(frame=None, frame_since=None)
+        self._change(
+            frames_done=held.frames_done + (seconds is not None),
+            frames_left=max(held.frames_left - 1, 0),
+        )
 
     def _change(self, **changes: object) -> None:
         """Change what is known of the batch in hand."""

@@ -33,7 +33,7 @@ class Stage:
     nearly_through: asyncio.Event = field(default_factory=asyncio.Event)
     _blender: asyncio.Lock | None = None  # as long as it is this attempt's
 
-    async def has(self, blender: asyncio.Lock) -> None:
+    async def acquire(self, blender: asyncio.Lock) -> None:
         """Return once Blender is this attempt's, which it may be already."""
         if self._blender is None:
             await blender.acquire()
@@ -141,7 +141,7 @@ class Waiting:
         """
         keeping = asyncio.create_task(self._keep())
         try:
-            await stage.has(blender)
+            await stage.acquire(blender)
         finally:
             async with self._changing:  # a renewal that is cut off would lose its new pop receipt
                 keeping.cancel()

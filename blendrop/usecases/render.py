@@ -406,7 +406,7 @@ async def _attempt(world: Rendering, lease: Lease, found: _Found, stage: Stage) 
 
 
 async def _rendered(world: Rendering, lease: Lease, found: _Found, stage: Stage) -> None:
-    await stage.has(world.handover.blender)
+    await stage.acquire(world.handover.blender)
     left = len(lease.batch.frame_numbers()) - len(found.done)
     world.progress.batch_begun(lease.batch, frames_left=left)
     await render_frames.missing(world, lease, found.job, found.done, stage)

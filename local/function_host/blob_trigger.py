@@ -26,7 +26,8 @@ log = logging.getLogger("local.function_host")
 
 # A pause is at least as many times as long as the look before it: the emulator lists 500 scenes in
 # 80 ms, on the cores that Blender needs.
-_REST, _LONGEST_REST = 10, 1.0  # seconds
+_REST = 10
+_LONGEST_REST = 1.0  # seconds
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 
 

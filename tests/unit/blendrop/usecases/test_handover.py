@@ -15,6 +15,7 @@ from blendrop.usecases.handover import Stage
 from blendrop.usecases.render import Outcome
 from blendrop.usecases.render_frames import Rendering
 from tests.doubles.farm import LEASE, MemoryFarm, OneScene
+from tests.doubles.listener import Listener
 from tests.doubles.renderer import SlowVerifier, TimedRenderer
 from tests.doubles.waiting import until
 
@@ -431,15 +432,9 @@ async def test_a_message_that_comes_twice_renders_nothing_twice_beside_the_first
     assert (await farm.job(job.id)).state is jobs.JobState.COMPLETED
 
 
-class Listener(ports.Progress):
-    """Notes the numbers of batches."""
-
-    def __init__(self) -> None:
-        self.claimed: list[int] = []
-
-    def batch_begun(self, batch: batches.Batch, *, frames_left: int) -> None:
-        """Note it."""
-        self.claimed.append(batch.number)
+def numbers_begun(listener: Listener) -> list[int]:
+    """Return the numbers of the batches that were told to have Blender."""
+    return [batch.number for told, batch, *_ in listener.heard if told == "batch_begun"]
 
 
 async def test_where_frames_are_quick_the_next_batch_is_claimed_beside_the_last_of_them(
@@ -455,10 +450,10 @@ async def test_where_frames_are_quick_the_next_batch_is_claimed_beside_the_last_
         await farm.clock.advance(2)
         await until(lambda: renderer.begun == [1, 2])
         await until_row(farm, job, 1, batches.BatchState.RENDERING)
-        assert (renderer.begun, listener.claimed) == ([1, 2], [0])
+        assert (renderer.begun, numbers_begun(listener)) == ([1, 2], [0])
         await farm.clock.advance(2)
         await until(lambda: renderer.begun == [1, 2, 3])
-        assert listener.claimed == [0, 1]
+        assert numbers_begun(listener) == [0, 1]
 
 
 async def until_row(farm: MemoryFarm, job: jobs.Job, number: int, state: str) -> None:
@@ -468,14 +463,25 @@ async def until_row(farm: MemoryFarm, job: jobs.Job, number: int, state: str) ->
             await asyncio.sleep(0.005)
 
 
-async def test_a_batch_claimed_beside_a_frame_is_given_back_by_a_worker_that_stops(
+@contextlib.asynccontextmanager
+async def claimed_beside_a_frame(
     farm: MemoryFarm,
-) -> None:
-    """At once, and with nothing held against its frames."""
+) -> AsyncIterator[
+    tuple[jobs.Job, asyncio.Event, list[tuple[Stage, asyncio.Task[render.Attended]]]]
+]:
+    """Give a job whose second batch is claimed, what lets the frame go on, and what is attended."""
     job = await farm.queued_job("1-4", batch_size=2)
     hold = farm.renderer.hold_at(2)
     async with batch_after_batch(farm) as attended:
         await until_row(farm, job, 1, batches.BatchState.RENDERING)
+        yield job, hold, attended
+
+
+async def test_a_batch_claimed_beside_a_frame_is_given_back_by_a_worker_that_stops(
+    farm: MemoryFarm,
+) -> None:
+    """At once, and with nothing held against its frames."""
+    async with claimed_beside_a_frame(farm) as (job, hold, attended):
         attended[1][1].cancel()
         await asyncio.wait({attended[1][1]})
         given_back = await farm.batch(job.id, 1)
@@ -493,10 +499,7 @@ async def test_a_batch_claimed_beside_a_frame_is_begun_by_no_worker_that_stops(
     farm: MemoryFarm,
 ) -> None:
     """It has Blender within the grace, and gives that and itself back."""
-    job = await farm.queued_job("1-4", batch_size=2)
-    hold = farm.renderer.hold_at(2)
-    async with batch_after_batch(farm) as attended:
-        await until_row(farm, job, 1, batches.BatchState.RENDERING)
+    async with claimed_beside_a_frame(farm) as (job, hold, attended):
         farm.stopping = True
         hold.set()
         outcomes = [(await one).outcome for _, one in attended[:2]]

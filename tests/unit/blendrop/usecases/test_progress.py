@@ -4,27 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from blendrop import errors, ports
+from blendrop import errors
 from blendrop.usecases import render
 from tests.doubles.farm import MemoryFarm
+from tests.doubles.listener import Listener
 from tests.doubles.renderer import crash
-
-
-class Listener(ports.Progress):
-    """Writes down every call."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[Any, ...]] = []
-
-    def __getattribute__(self, name: str) -> Any:
-        """Return what writes the call down, for each method of the port."""
-        if name not in vars(ports.Progress):
-            return super().__getattribute__(name)
-
-        def write(*args: object, **named: object) -> None:
-            self.heard.append((name, *args, *named.values()))
-
-        return write
 
 
 def of_frames(heard: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
